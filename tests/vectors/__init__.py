@@ -1,0 +1,1 @@
+"""Worked numbers against the product: `python -m tests.vectors KIND PATH`."""

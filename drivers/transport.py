@@ -1,0 +1,112 @@
+"""Byte pipes: a serial port with one owner, a TCP link, both non-blocking. Knows no device.
+
+What a write leaves over is kept and sent when the descriptor has room; a frame begun is always finished first.
+"""
+
+import errno
+import os
+import socket
+import time
+from pathlib import Path
+
+import serial
+
+from drivers.values import NotThere, Owned
+
+BACKLOG_LIMIT = 4096  # bytes: a device that takes nothing for so long is not there
+
+
+def open_serial(path: Path, baud: int) -> int:
+    """Open the device behind `path` raw, 8N1, no handshake, non-blocking, and lock it against every other owner.
+
+    Returns a descriptor whose lock lasts until its last copy is closed (a child that inherits it shares the lock).
+    Raises Owned when someone else holds it, NotThere when it cannot be opened; nothing is written.
+    """
+    real = os.path.realpath(path)
+    try:
+        port = serial.Serial(real, baud, timeout=0, exclusive=True)
+    except serial.SerialException as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES) and os.access(real, os.R_OK | os.W_OK):
+            raise Owned("another program owns this port", str(path), "Stop the other program; one owner only.") from error
+        raise NotThere(f"the port cannot be opened ({error})", str(path), "Check the cable, the name and the permissions.") from error
+    except OSError as error:
+        raise NotThere(f"the port cannot be opened ({error})", str(path), "Check the cable, the name and the permissions.") from error
+    fd = os.dup(port.fileno())  # same open file description: the lock stays with it when the Python object closes
+    port.close()
+    os.set_blocking(fd, False)
+    return fd
+
+
+class Pipe:
+    """One non-blocking descriptor with its unsent rest. Reads and writes never wait."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._unsent = bytearray()
+
+    @property
+    def has_unsent(self) -> bool:
+        return bool(self._unsent)
+
+    def write(self, data: bytes) -> bool:
+        """Send now what fits, keep the rest in order. False: the far end takes nothing any more."""
+        self._unsent += data
+        return self.flush()
+
+    def flush(self) -> bool:
+        while self._unsent:
+            try:
+                sent = os.write(self.fd, self._unsent)
+            except BlockingIOError:
+                return len(self._unsent) <= BACKLOG_LIMIT
+            except OSError:
+                return False
+            del self._unsent[:sent]
+        return True
+
+    def read(self) -> bytes | None:
+        """All that has arrived, empty if nothing; None when the far end is gone."""
+        chunks: list[bytes] = []
+        while True:
+            try:
+                chunk = os.read(self.fd, 65536)
+            except BlockingIOError:
+                break
+            except OSError:
+                return b"".join(chunks) or None
+            if not chunk:
+                return b"".join(chunks) or None
+            chunks.append(chunk)
+            if len(chunk) < 65536:
+                break
+        return b"".join(chunks)
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+def connect_tcp(host: str, port: int) -> socket.socket:
+    """Begin a connection without waiting; it is open once the socket is writable and `connect_error` says None."""
+    try:
+        address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise NotThere(f"the name cannot be resolved ({error})", f"{host}:{port}", "Check the address in the chair file.") from error
+    link = socket.socket(address[0], address[1], address[2])
+    link.setblocking(False)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    code = link.connect_ex(address[4])
+    if code not in (0, errno.EINPROGRESS):
+        link.close()
+        raise NotThere(f"no connection ({os.strerror(code)})", f"{host}:{port}", "Check power, cable and address.")
+    return link
+
+
+def connect_error(link: socket.socket) -> str | None:
+    """Why a begun connection failed; None when it is open."""
+    code = link.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    return os.strerror(code) if code else None
+
+
+def monotonic_ns() -> int:
+    """The host's monotonic clock, one for all its processes."""
+    return time.monotonic_ns()

@@ -1,0 +1,5 @@
+"""`python -m daemon` is `atmsd`."""
+
+from daemon.cli import main
+
+main()

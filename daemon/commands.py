@@ -1,0 +1,401 @@
+"""What each command does: checks who asks, on which state, in which step, then acts. Refusals are values.
+
+One changing command at a time; `stop` and `hold` never wait for another.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import cast
+
+from calibration.bad_input import BadInput
+from daemon import ipc, operator_lease
+from daemon.alarms import Alarms
+from daemon.bus_requests import Call
+from daemon.chair_memory import ChairMemory
+from daemon.config import SIMULATION_ONLY, Config
+from daemon.core import Core
+from daemon.day import REASON_TEXT
+from daemon.ledger import LedgerError, Refused
+from daemon.limits import LimitsInvalid
+from daemon.messages import (
+    METHODS,
+    AlarmParams,
+    Done,
+    DoseBody,
+    Error,
+    ErrorCode,
+    Message,
+    NameParams,
+    OpenPlanParams,
+    OpenPlanResult,
+    RegistrationResult,
+    Step,
+    StopParams,
+    StopResult,
+    TouchParams,
+    TouchResult,
+)
+from daemon.operator_lease import OperatorLease
+from daemon.plan_values import PlanError
+from daemon.protocol import ProtocolError
+from daemon.reasons import TABLE
+from daemon.record import Record
+from daemon.registrar import Registrar
+from daemon.session import COMMANDS
+from daemon.session_words import ArmAsked, CloseAsked, HoldAsked, PlanOpened, Registered, ResumeAsked, StartAsked, StopAsked, Unregistered
+from daemon.telling import Telling, dose_body
+from daemon.treatment import Treatment, open_treatment
+from drivers.values import StimState, TrackerState
+
+ARM_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 1.0
+CLOSE_TIMEOUT_S = 10.0
+STOP_TEST_S = 30.0
+Result = Message | Error
+
+
+def refuse(code: ErrorCode, message: str, remedy: str, *, retryable: bool = False, details: dict[str, object] | None = None) -> Error:
+    return Error(code=code, message=message, remedy=remedy, retryable=retryable, details=details or {})
+
+
+class Commands:
+    """The desk behind the network face."""
+
+    def __init__(
+        self,
+        config: Config,
+        core: Core,
+        record: Record,
+        registrar: Registrar,
+        telling: Telling,
+        alarms: Alarms,
+        memory: ChairMemory,
+        orders: ipc.Channel[ipc.FromHotOrder],
+    ) -> None:
+        self._config, self._core, self._record, self._registrar = config, core, record, registrar
+        self._telling, self._alarms, self._memory, self._orders = telling, alarms, memory, orders
+        self.lease: OperatorLease = operator_lease.FREE
+        self.dose: DoseBody | None = None
+        self._busy: str | None = None
+        self._test_no = 0
+        self._does: dict[str, Callable[[Call], Awaitable[Result]]] = {
+            "stop": self._stop,
+            "take_lease": self._take_lease,
+            "keep_lease": self._keep_lease,
+            "release_lease": self._release_lease,
+            "open_plan": self._open_plan,
+            "touch_landmark": self._touch_landmark,
+            "start_sweep": self._start_sweep,
+            "end_sweep": self._end_sweep,
+            "accept_registration": self._accept_registration,
+            "reject_registration": self._reject_registration,
+            "test_hardware_stop": self._test_hardware_stop,
+            "arm": self._arm,
+            "start": self._start,
+            "hold": self._hold,
+            "resume": self._resume,
+            "close": self._close,
+            "acknowledge_alarm": self._acknowledge_alarm,
+        }
+
+    @property
+    def operator(self) -> str | None:
+        """Name of the one who holds the lease now."""
+        holder = operator_lease.lapse(self.lease, time.monotonic_ns()).holder
+        return None if holder is None else holder.name
+
+    async def dispatch(self, call: Call) -> Result:
+        method = METHODS[call.method]
+        now_ns = time.monotonic_ns()
+        if method.lease and not operator_lease.holds(self.lease, call.client, now_ns):
+            return refuse(ErrorCode.NOT_OPERATOR, f"{call.method} needs the operator lease", "Call take_lease first, and keep it.")
+        if not method.changes:
+            return await self._does[call.method](call)
+        if (refused := self._untimely(call)) is not None:
+            return refused
+        self._busy = call.method
+        try:
+            return await self._does[call.method](call)
+        finally:
+            self._busy = None
+
+    def _untimely(self, call: Call) -> Error | None:
+        state = self._core.state
+        if call.state_rev is None:
+            remedy = "Send expect.state_rev as last told by v1/session."
+            return refuse(ErrorCode.STATE_REV_MISSING, f"{call.method} changes the state and names no revision", remedy)
+        if call.state_rev != state.rev:
+            message = f"{call.method} was based on revision {call.state_rev}, the state is at {state.rev}"
+            return refuse(ErrorCode.STALE_STATE, message, "Read v1/session and ask again.", retryable=True)
+        if state.step not in COMMANDS[call.method]:
+            steps = ", ".join(sorted(COMMANDS[call.method]))
+            return refuse(ErrorCode.WRONG_STEP, f"{call.method} is not possible in step {state.step}", f"It is possible in: {steps}.")
+        if self._busy is not None:
+            return refuse(ErrorCode.BUSY, f"{self._busy} is still at work", "Wait for its answer.", retryable=True)
+        return None
+
+    def _done(self) -> Done:
+        return Done(state_rev=self._core.state.rev)
+
+    # ---- anybody ----
+
+    async def _stop(self, call: Call) -> Result:
+        """Out at once; the answer waits a moment for the device's confirmation."""
+        params = cast(StopParams, call.params)
+        before = self._core.safe
+        self._core.happen(StopAsked(why=f"stop: {params.why}"))
+        await self._core.until(lambda: self._core.safe is not before, STOP_TIMEOUT_S)
+        safe = self._core.safe
+        return StopResult(state_rev=self._core.state.rev, disarm_confirmed=None if safe is before or safe is None else safe.confirmed)
+
+    async def _take_lease(self, call: Call) -> Result:
+        params = cast(NameParams, call.params)
+        return self._leased(operator_lease.take(self.lease, call.client, params.name, time.monotonic_ns()))
+
+    async def _keep_lease(self, call: Call) -> Result:
+        return self._leased(operator_lease.keep(self.lease, call.client, time.monotonic_ns()))
+
+    async def _release_lease(self, call: Call) -> Result:
+        return self._leased(operator_lease.release(self.lease, call.client, time.monotonic_ns()))
+
+    def _leased(self, after: OperatorLease | ErrorCode) -> Result:
+        if isinstance(after, ErrorCode):
+            texts = {
+                ErrorCode.LEASE_HELD: (f"{self.operator} holds the operator lease", "Ask for it to be released."),
+                ErrorCode.NOT_OPERATOR: ("you do not hold the operator lease", "Take it first."),
+            }
+            message, remedy = texts.get(after, ("the name is empty", "Say who you are."))
+            return refuse(after, message, remedy)
+        self.lease = after
+        return self._done()
+
+    async def _acknowledge_alarm(self, call: Call) -> Result:
+        params = cast(AlarmParams, call.params)
+        if not self._alarms.acknowledge(params.id, params.name):
+            return refuse(ErrorCode.BAD_PARAMS, f"there is no alarm {params.id!r}", "Use the id of a v1/alarm topic.")
+        await self._record.note(params.name, f"acknowledged alarm {params.id}")
+        return self._done()
+
+    # ---- plan and registration ----
+
+    async def _open_plan(self, call: Call) -> Result:
+        path = Path(cast(OpenPlanParams, call.params).path)
+        try:
+            treatment = await asyncio.to_thread(open_treatment, path, self._config)
+        except (PlanError, ProtocolError, LimitsInvalid, BadInput) as error:
+            return refuse(ErrorCode.PLAN_REFUSED, str(error), "Correct the plan, then open it again.")
+        if treatment.course.settings.amplitude_pct_mso > self._config.stimulator.max_amplitude_pct_mso:
+            message = f"the set point of {treatment.course.settings.amplitude_pct_mso} %MSO is above this chair's ceiling"
+            return refuse(ErrorCode.PLAN_REFUSED, message, "Check the plan and [stimulator].max_amplitude_pct_mso.")
+        if not self._core.may_open_plan:
+            return refuse(ErrorCode.WRONG_STEP, "the session has moved on", "Close it first.")
+        self._core.treatment = treatment
+        registered = self._registrar.begin(treatment)
+        self.send_aim()
+        self._core.happen(PlanOpened(course=treatment.course, registered=registered))
+        dose = await self.refresh_dose()
+        if dose is None:
+            return refuse(ErrorCode.LEDGER_UNAVAILABLE, "the dose record is out of reach", "Call the engineer.", retryable=True)
+        return OpenPlanResult(
+            state_rev=self._core.state.rev,
+            patient=treatment.course.patient,
+            protocol=treatment.course.protocol,
+            warnings=treatment.opened.plan.warnings,
+            dose=dose,
+        )
+
+    async def refresh_dose(self) -> DoseBody | None:
+        """Ask the ledger for the day of the open plan's patient, and tell it."""
+        treatment = self._core.treatment
+        if treatment is None:
+            return None
+        try:
+            verdict = await self._record.verdict(treatment.course.patient, treatment.course.pulses, treatment.limits)
+        except LedgerError:
+            return None
+        self.dose = dose_body(treatment.course.patient, verdict, treatment.limits)
+        self._telling.tell_dose(self.dose)
+        return self.dose
+
+    def send_aim(self) -> None:
+        """Tell the hot process where the target is, or that there is none."""
+        aim = self._registrar.aim()
+        accepted = self._registrar.accepted
+        self._telling.expected_error_mm = None if aim is None or accepted is None else accepted.expected_error_mm
+        self._orders.send(ipc.ClearAim() if aim is None else aim)
+
+    async def _touch_landmark(self, call: Call) -> Result:
+        landmark = cast(TouchParams, call.params).landmark
+        treatment = self._core.treatment
+        if treatment is None or landmark not in treatment.opened.plan.fiducials_in_mri_mm:
+            known = () if treatment is None else sorted(treatment.opened.plan.fiducials_in_mri_mm)
+            return refuse(ErrorCode.BAD_PARAMS, f"the plan marks no {landmark!r}", f"Marked are: {', '.join(known)}.")
+        answer = await self._registrar.touch(landmark)
+        if isinstance(answer, str):
+            return refuse(ErrorCode.TOUCH_REFUSED, answer, "Hold the tip still on the mark, in view of the camera.", retryable=True)
+        touch, apart_mm, kept = answer
+        return TouchResult(
+            state_rev=self._core.state.rev, landmark=landmark, touches=kept, spread_mm=touch.spread_mm, apart_mm=apart_mm
+        )
+
+    async def _start_sweep(self, _call: Call) -> Result:
+        if self._registrar.missing:
+            missing = ", ".join(self._registrar.missing)
+            return refuse(ErrorCode.REGISTRATION_REFUSED, f"landmarks are missing: {missing}", "Touch each of them twice.")
+        self._registrar.start_sweep()
+        return self._done()
+
+    async def _end_sweep(self, _call: Call) -> Result:
+        answer = await self._registrar.end_sweep()
+        if isinstance(answer, str):
+            return refuse(ErrorCode.REGISTRATION_REFUSED, answer, "Touch and sweep again.")
+        return RegistrationResult(state_rev=self._core.state.rev, registration=answer)
+
+    async def _accept_registration(self, _call: Call) -> Result:
+        refusal = self._registrar.accept()
+        if refusal is not None:
+            return refuse(ErrorCode.REGISTRATION_REFUSED, refusal, "Sweep again: forehead, nose bridge, crown, both sides.")
+        self.send_aim()
+        self._core.happen(Registered())
+        accepted, treatment = self._registrar.accepted, self._core.treatment
+        if accepted is not None and treatment is not None:
+            what = f"accepted a registration: {accepted.verdict}, expected error {accepted.expected_error_mm:.2f} mm at the target"
+            await self._record.note(self.operator or "unknown", what, patient=treatment.course.patient)
+        return self._done()
+
+    async def _reject_registration(self, _call: Call) -> Result:
+        self._registrar.reset()
+        self.send_aim()
+        self._core.happen(Unregistered())
+        return self._done()
+
+    # ---- devices ----
+
+    async def _test_hardware_stop(self, _call: Call) -> Result:
+        if (unready := self._stimulator_unready()) is not None:
+            return unready
+        self._test_no -= 1  # apart from the numbers of real arms
+        number = self._test_no
+        self._core.stop_test = None
+        if not self._orders.send(ipc.TestStop(arm_no=number, within_ns=round(STOP_TEST_S * 1e9))):
+            return refuse(ErrorCode.DEVICE_NOT_READY, "the hot process does not listen", "Call the engineer.")
+
+        def answered() -> bool:
+            return self._core.stop_test is not None and self._core.stop_test.arm_no == number
+
+        await self._core.until(answered, STOP_TEST_S + 5.0)
+        seen = self._core.stop_test
+        if seen is None or not seen.seen:
+            why = "no answer" if seen is None else seen.why
+            return refuse(ErrorCode.HARDWARE_STOP_UNTESTED, f"the hardware stop was not seen: {why}", "Press the red button while asked.")
+        self._memory.remember_hardware_stop(time.time())
+        await self._record.note(self.operator or "unknown", "tested the hardware stop: the device switched off")
+        self._core.announce()
+        return self._done()
+
+    def _stimulator_unready(self) -> Error | None:
+        stim, safe = self._telling.stim, self._core.safe
+        at_rest = stim is not None and stim.state in (StimState.STANDBY, StimState.FAULT) and stim.enabled is False
+        if self._core.run_id is None or stim is None or safe is None or not safe.confirmed or not at_rest:
+            state = "unknown" if stim is None else stim.state
+            message = f"the stimulator is not in confirmed standby (state: {state})"
+            return refuse(ErrorCode.DEVICE_NOT_READY, message, "Check its cable, its power and its display.", retryable=True)
+        return None
+
+    def simulated(self) -> bool:
+        """Both devices have proved to be our simulators: by what they say and by where they are."""
+        stim, identity, port = self._telling.stim, self._telling.identity, self._config.stimulator.port
+        host = self._config.tracker.endpoint.removeprefix("tcp://").rpartition(":")[0]
+        return (
+            stim is not None
+            and stim.simulated
+            and os.path.realpath(port).startswith("/dev/pts/")
+            and identity is not None
+            and identity.serial.startswith("SIM-")
+            and host in ("127.0.0.1", "localhost")
+        )
+
+    def _cannot_arm(self, treatment: Treatment) -> Error | None:
+        if (unready := self._stimulator_unready()) is not None:
+            return unready
+        if self._telling.tracker is None or self._telling.tracker.state != TrackerState.TRACKING:
+            return refuse(ErrorCode.DEVICE_NOT_READY, "the tracker is not tracking", "Check the tracker.", retryable=True)
+        if not self._memory.hardware_stop_tested(time.time()):
+            message = "the hardware stop has not been tested today"
+            return refuse(ErrorCode.HARDWARE_STOP_UNTESTED, message, "Call test_hardware_stop and press the red button.")
+        if (treatment.simulation_only or self._config.site.basis == SIMULATION_ONLY) and not self.simulated():
+            message = "plan, protocol or site figures are signed for simulation only, and these devices are not the simulators"
+            return refuse(ErrorCode.SIMULATION_ONLY, message, "Use figures that the site has signed for real devices.")
+        return None
+
+    # ---- delivery ----
+
+    async def _arm(self, _call: Call) -> Result:
+        treatment = self._core.treatment
+        if treatment is None:
+            return refuse(ErrorCode.WRONG_STEP, "no plan is open", "Open one first.")
+        if (refused := self._cannot_arm(treatment)) is not None:
+            return refused
+        core = self._core
+        core.operator_name, core.refusal = self.operator or "unknown", None
+        core.device_serial = None if self._telling.stim is None else f"{self._telling.stim.model} {self._telling.stim.serial}"
+        core.happen(ArmAsked())
+
+        def decided() -> bool:
+            return not core.state.opening and core.state.arm_until_ns is None
+
+        await core.until(decided, ARM_TIMEOUT_S)
+        if core.refusal is not None:
+            return await self._dose_refused(core.refusal)
+        if not core.state.armed:
+            why = core.state.stopped_why or "no confirmation"
+            return refuse(ErrorCode.DEVICE_NOT_READY, f"the stimulator could not be armed: {why}", "See the alarms, then arm again.")
+        return self._done()
+
+    async def _dose_refused(self, refused: Refused) -> Error:
+        dose = await self.refresh_dose()
+        lines = [f"{reason}: {REASON_TEXT[reason].text}" for reason in refused.reasons]
+        earliest = None if dose is None else dose.earliest_utc
+        code = ErrorCode.LEDGER_UNAVAILABLE if dose is None else ErrorCode.DOSE_REFUSED
+        details: dict[str, object] = {"reasons": [str(reason) for reason in refused.reasons], "earliest_utc": earliest}
+        remedy = REASON_TEXT[refused.reasons[0]].remedy if earliest is None else f"A start is allowed from {earliest}."
+        return refuse(code, "; ".join(lines), remedy, details=details)
+
+    def _gate_closed(self, what: str) -> Error | None:
+        against = self._telling.blocking(self._core.state)
+        if not against:
+            return None
+        rows = [TABLE[veto][2] for veto in against]
+        details: dict[str, object] = {"reasons": list(against)}
+        message = f"{what} is not possible: {', '.join(rows)}"
+        return refuse(ErrorCode.GATE_CLOSED, message, TABLE[against[0]][3], retryable=True, details=details)
+
+    async def _start(self, _call: Call) -> Result:
+        if (closed := self._gate_closed("start")) is not None:
+            return closed
+        self._core.happen(StartAsked())
+        return self._done()
+
+    async def _hold(self, _call: Call) -> Result:
+        """Never refused for its timing: where nothing is delivered there is nothing to hold."""
+        self._core.happen(HoldAsked(why=("operator",)))
+        return self._done()
+
+    async def _resume(self, _call: Call) -> Result:
+        if (closed := self._gate_closed("resume")) is not None:
+            return closed
+        self._core.happen(ResumeAsked())
+        return self._done()
+
+    async def _close(self, _call: Call) -> Result:
+        core = self._core
+        core.happen(CloseAsked())
+        await core.until(lambda: core.state.step in (Step.DONE, Step.PLAN), CLOSE_TIMEOUT_S)
+        if core.state.step is Step.PLAN:
+            core.treatment = None
+        else:
+            await self.refresh_dose()
+        return self._done()

@@ -1,0 +1,242 @@
+"""One TOML file per chair: read whole, checked whole, every fault in one report with file and key.
+
+Paths are relative to the file. Safety limits come from here alone, never from flags or the environment.
+"""
+
+import re
+import tomllib
+import zoneinfo
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+from daemon.on_target import TargetLimits, loosened
+
+
+class ConfigError(Exception):
+    """Every fault of one file, a line each: key, what is wrong, what to write."""
+
+    def __init__(self, path: Path, faults: list[str]) -> None:
+        super().__init__(f"{path}: " + "; ".join(faults))
+        self.path, self.faults = path, faults
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class ChairSection(Section, frozen=True, kw_only=True):
+    name: str
+
+
+class NetworkSection(Section, frozen=True, kw_only=True):
+    commands: str = "tcp://127.0.0.1:5570"
+    telemetry: str = "tcp://127.0.0.1:5571"
+
+
+class LedgerSection(Section, frozen=True, kw_only=True):
+    url: str = "sqlite:///ledger.sqlite"
+
+
+class SiteSection(Section, frozen=True, kw_only=True):
+    """`basis` says what the figures below rest on and who answers for them; `simulation only` is refused on real devices."""
+
+    timezone: str
+    basis: str
+    signed_by: str
+
+
+class TrackerSection(Section, frozen=True, kw_only=True):
+    """`latency_ms`: exposure to the first moment its pose can be read; taken off every arrival."""
+
+    kind: Literal["ndi"]
+    endpoint: str
+    latency_ms: float
+    frame_hz: float | None = None
+    max_fit_rms_mm: float = 0.35
+
+
+class HeadTool(Section, frozen=True, kw_only=True):
+    rom: Path
+
+
+class PointerTool(Section, frozen=True, kw_only=True):
+    """`tip_in_pointer_mm` comes from pivot calibration."""
+
+    rom: Path
+    tip_in_pointer_mm: tuple[float, float, float]
+
+
+class CoilTool(Section, frozen=True, kw_only=True):
+    """`coiltool_from_coil`: 4 x 4, rows, mm, from coil calibration, valid until the date given."""
+
+    rom: Path
+    coiltool_from_coil: tuple[
+        tuple[float, float, float, float],
+        tuple[float, float, float, float],
+        tuple[float, float, float, float],
+        tuple[float, float, float, float],
+    ]
+    calibrated_utc: str
+    valid_until_utc: str
+
+
+class ToolsSection(Section, frozen=True, kw_only=True):
+    head: HeadTool
+    pointer: PointerTool
+    coil: CoilTool
+
+
+class StimulatorSection(Section, frozen=True, kw_only=True):
+    """`events_per_burst` differs between device versions: read off the unit, signed with the site."""
+
+    kind: Literal["magventure"]
+    port: Path
+    model: Literal["x100", "x100-option"]
+    coil_type: int
+    events_per_burst: int
+    max_amplitude_pct_mso: int = 100
+    start_temp_c: int = 40  # the host's own limits, configurable downward only
+    stop_temp_c: int = 41
+
+
+class LimitsSection(Section, frozen=True, kw_only=True):
+    """Site limits on dose; each may only tighten what the product and the protocol say."""
+
+    max_sessions_per_day: int | None = None
+    max_pulses_per_day: int | None = None
+    min_gap_s: float | None = None
+    max_intensity_pct_rmt: float | None = None
+    max_set_point_mso: int | None = None
+    rolling_window_h: float | None = None
+    session_resume_window_s: float | None = None
+
+
+class Config(Section, frozen=True, kw_only=True):
+    chair: ChairSection
+    site: SiteSection
+    tracker: TrackerSection
+    tools: ToolsSection
+    stimulator: StimulatorSection
+    network: NetworkSection = NetworkSection()
+    ledger: LedgerSection = LedgerSection()
+    limits: LimitsSection = LimitsSection()
+    on_target: TargetLimits = TargetLimits()
+
+
+Kind = TypeVar("Kind")
+SIMULATION_ONLY = "simulation only"
+CHAIR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # it becomes part of file names
+MAX_TEMP_START_C, MAX_TEMP_STOP_C = 40, 41  # host limits for a coil that cuts out at about 43 degrees by itself
+LOOPBACK = re.compile(r"tcp://(127\.\d+\.\d+\.\d+|\[::1\]|localhost):\d+|ipc://.+")
+
+
+def load_config(path: Path) -> Config:
+    """The chair's file as values, with absolute paths. Raises `ConfigError` with every fault found."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(path, [f"cannot be read ({error.strerror}); name an existing chair file"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(path, [f"is not TOML: {error}"]) from error
+    if faults := _section_faults(table):
+        raise ConfigError(path, faults)
+    config = _absolute(_convert(table, Config), path.parent.resolve())
+    faults = [*_site_faults(config), *_device_faults(config), *_network_faults(config)]
+    if faults:
+        raise ConfigError(path, faults)
+    return config
+
+
+def _section_faults(table: dict[str, object]) -> list[str]:
+    """Each section is tried by itself, so that one fault does not hide the next."""
+    fields = {field.name: field for field in msgspec.structs.fields(Config)}
+    faults = [f"[{name}]: unknown section; known are {', '.join(fields)}" for name in table if name not in fields]
+    for name, field in fields.items():
+        if name not in table:
+            if field.required:
+                faults.append(f"[{name}]: missing section")
+            continue
+        faults += _unknown_keys(name, table[name], field.type)
+        try:
+            _convert(table[name], field.type)
+        except msgspec.ValidationError as error:
+            faults.append(f"[{name}]: {error}")
+    return faults
+
+
+def _convert(value: object, kind: type[Kind]) -> Kind:
+    return msgspec.convert(value, kind, dec_hook=lambda wanted, given: Path(given) if wanted is Path else given)
+
+
+def _unknown_keys(name: str, given: object, kind: object) -> list[str]:
+    """TargetLimits is shared with plans and does not forbid unknown fields itself: a typo in it must be a fault too."""
+    if kind is not TargetLimits or not isinstance(given, dict):
+        return []
+    return [f"[{name}].{key}: unknown key" for key in given if key not in TargetLimits.__struct_fields__]
+
+
+def _absolute(config: Config, folder: Path) -> Config:
+    def here(path: Path) -> Path:
+        return path if path.is_absolute() else folder / path
+
+    replace = msgspec.structs.replace
+    tools = ToolsSection(
+        head=replace(config.tools.head, rom=here(config.tools.head.rom)),
+        pointer=replace(config.tools.pointer, rom=here(config.tools.pointer.rom)),
+        coil=replace(config.tools.coil, rom=here(config.tools.coil.rom)),
+    )
+    url = config.ledger.url
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).is_absolute():
+        url = f"sqlite:///{folder / url.removeprefix('sqlite:///')}"
+    return replace(
+        config,
+        tools=tools,
+        stimulator=replace(config.stimulator, port=here(config.stimulator.port)),
+        ledger=replace(config.ledger, url=url),
+    )
+
+
+def _site_faults(config: Config) -> list[str]:
+    faults = []
+    if not CHAIR_NAME.fullmatch(config.chair.name):
+        faults.append(f"[chair].name: {config.chair.name!r} must be letters, digits, - and _ only")
+    try:
+        zoneinfo.ZoneInfo(config.site.timezone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        faults.append(f"[site].timezone: {config.site.timezone!r} is no IANA zone name; write one such as Europe/Berlin")
+    if not config.site.signed_by.strip():
+        faults.append("[site].signed_by: empty; name who answers for these figures")
+    faults += [f"[on_target].{name}: looser than the product's limit; only tighten" for name in loosened(config.on_target)]
+    return faults
+
+
+def _device_faults(config: Config) -> list[str]:
+    stimulator, tracker = config.stimulator, config.tracker
+    faults = [
+        f"[tools.{name}].rom: {rom} does not exist; copy the tool definition there"
+        for name, rom in (("head", config.tools.head.rom), ("pointer", config.tools.pointer.rom), ("coil", config.tools.coil.rom))
+        if not rom.is_file()
+    ]
+    if not 0 < stimulator.max_amplitude_pct_mso <= 100:
+        faults.append("[stimulator].max_amplitude_pct_mso: must be 1 to 100")
+    if not 0 < stimulator.start_temp_c <= MAX_TEMP_START_C or not stimulator.start_temp_c <= stimulator.stop_temp_c <= MAX_TEMP_STOP_C:
+        faults.append(f"[stimulator].start_temp_c, stop_temp_c: at most {MAX_TEMP_START_C} and {MAX_TEMP_STOP_C}, start not above stop")
+    if stimulator.events_per_burst not in range(1, 6):
+        faults.append("[stimulator].events_per_burst: 1 to 5, as seen on this unit")
+    if not 0.0 <= tracker.latency_ms <= 100.0:
+        faults.append("[tracker].latency_ms: 0 to 100")
+    if not re.fullmatch(r"tcp://[^:/]+:\d+", tracker.endpoint):
+        faults.append("[tracker].endpoint: write tcp://HOST:PORT")
+    if not 0.0 < tracker.max_fit_rms_mm <= 1.0:
+        faults.append("[tracker].max_fit_rms_mm: above 0, at most 1")
+    return faults
+
+
+def _network_faults(config: Config) -> list[str]:
+    return [
+        f"[network].{key}: {endpoint} is not loopback; this version has no keys yet and listens on this machine alone"
+        for key, endpoint in (("commands", config.network.commands), ("telemetry", config.network.telemetry))
+        if not LOOPBACK.fullmatch(endpoint)
+    ]

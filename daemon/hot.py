@@ -1,0 +1,285 @@
+"""The hot process: one blocking loop over tracker, stimulator and daemon. No asyncio, no disk, no logging.
+
+Order of every turn: read all, judge every frame, decide, write the stimulator's bytes, only then publish.
+Started by the supervisor with inherited descriptors; leaves the device disabled whatever ends it.
+"""
+
+import argparse
+import contextlib
+import gc
+import os
+import select
+import signal
+import sys
+import time
+import uuid
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from calibration.frames import Transform
+from daemon.aiming import Aiming
+from daemon.config import Config, load_config
+from daemon.devices import make_stimulator, make_tracker
+from daemon.firing import Firing
+from daemon.gate import START_RULES, View, off_target_parts, vetoes
+from daemon.hot_links import StimulatorLink, TrackerLink
+from daemon.ipc import (
+    Aim,
+    Arm,
+    Channel,
+    ClearAim,
+    DaemonBeat,
+    FromHotOrder,
+    GateNews,
+    Grant,
+    Hello,
+    HoldNow,
+    HotBeat,
+    StimNews,
+    StopNow,
+    TestStop,
+    ToHotBeat,
+    ToHotOrder,
+    TrackerNews,
+    channel_from_fd,
+)
+from daemon.lifeline import Lifeline
+from drivers.values import ClockRestart, TrackerAlert, TrackerChanged, TrackerFrame, TrackerIdentity, TrackerState
+
+TURN_NS = 20_000_000  # silence is an event: the loop turns at least this often
+BEAT_NS = 20_000_000
+GATE_NEWS_NS = 100_000_000  # the gate's reasons are told on change, and this often anyway
+STIM_NEWS_NS = 250_000_000
+FAREWELL_NS = 500_000_000  # time to confirm the disarm when leaving
+UNSENT_FACTS = 64  # facts waiting for room: beyond a few the record is not open and nothing may start
+
+
+class Hot:
+    """All state of the hot process, and its turn."""
+
+    def __init__(
+        self, config: Config, beats: Channel[ToHotBeat], orders: Channel[ToHotOrder], news: Channel[object], life: Lifeline
+    ) -> None:
+        self.run_id = uuid.uuid4().hex
+        self.beats, self.orders, self.news, self.life = beats, orders, news, life
+        coiltool_from_coil = Transform("coiltool", "coil", np.array(config.tools.coil.coiltool_from_coil, dtype=np.float64))
+        self.aiming = Aiming(coiltool_from_coil, round(config.tracker.latency_ms * 1e6))
+        self.firing = Firing(make_stimulator(config), self.run_id, self._pose_now)
+        self.tracker = TrackerLink(make_tracker(config), config.tracker.endpoint)
+        self.stimulator = StimulatorLink(self.firing, config.stimulator.port)
+        self._config = config
+        self._calibration_expires_utc_ns = round(datetime.fromisoformat(config.tools.coil.valid_until_utc).timestamp() * 1e9)
+        self._beat: DaemonBeat | None = None
+        self._facts: list[FromHotOrder] = [Hello(run_id=self.run_id)]
+        self._next_beat_ns = self._next_gate_ns = self._next_stim_ns = 0
+        self._told: tuple[object, ...] = ()
+        self._dropped = 0
+        self._identity: TrackerIdentity | None = None
+        self.leaving = False
+
+    def _pose_now(self) -> tuple[float | None, int | None]:
+        error = self.aiming.error
+        return (None if error is None else error.distance_to_target_mm), self.aiming.exposed_ns
+
+    # ---- one turn ----
+
+    def run(self) -> None:
+        now_ns = time.monotonic_ns()
+        self.tracker.open(now_ns)
+        while not self.leaving:
+            self._turn(self._wait())
+        self._farewell()
+
+    def _wait(self) -> set[int]:
+        now_ns = time.monotonic_ns()
+        wake_ns = min(now_ns + TURN_NS, self.tracker.wake_ns, self.firing.wake_ns)
+        reads = [self.beats.fileno(), self.orders.fileno(), self.life.fileno(), *self.tracker.reads(), *self.stimulator.reads()]
+        writes = [*self.tracker.writes(), *self.stimulator.writes()]
+        readable, writable, _ = select.select(reads, writes, [], max(0, wake_ns - now_ns) / 1e9)
+        return {*readable, *writable}
+
+    def _turn(self, ready: set[int]) -> None:
+        self._listen(time.monotonic_ns())
+        now_ns = time.monotonic_ns()  # after the beats were read, so that none of them is of the future
+        self.stimulator.turn(ready, now_ns)
+        frames = self._look(ready, now_ns)
+        view = self._view()
+        self.firing.tick(view, now_ns)
+        self._facts += self.stimulator.write(now_ns)
+        self._publish(frames, view, now_ns)
+
+    def _listen(self, now_ns: int) -> None:
+        if self.life.listen() or self.beats.closed or self.orders.closed:
+            self.leaving = True
+        for packet in self.beats.drain():
+            match packet:
+                case DaemonBeat():
+                    self._beat = packet
+                case StopNow(why=why):
+                    self.firing.stop(why, now_ns)
+                case HoldNow(why=why):
+                    self.firing.hold(why, now_ns)
+        for order in self.orders.drain():
+            self._obey(order, now_ns)
+
+    def _obey(self, order: ToHotOrder, now_ns: int) -> None:
+        match order:
+            case Aim():
+                self.aiming.take_aim(order)
+            case ClearAim():
+                self.aiming.take_aim(None)
+            case Arm():
+                self.firing.order_arm(order, now_ns)
+            case TestStop():
+                self.firing.order_test(order, now_ns)
+            case Grant():
+                self.firing.order_grant(order, now_ns)
+
+    def _look(self, ready: set[int], now_ns: int) -> list[object]:
+        """Every frame in order; the gate then sees the last."""
+        told: list[object] = []
+        for event in self.tracker.turn(ready, now_ns):
+            match event:
+                case TrackerFrame():
+                    told.append(self.aiming.frame(event, self._dropped))
+                case ClockRestart(frame_hz=frame_hz):
+                    self.aiming.restart_clock(frame_hz)
+                case TrackerIdentity():
+                    self._identity = event
+                    told.append(TrackerNews(state=self.tracker.state, why="", remedy="", identity=event))
+                case TrackerChanged(state=state, why=why, remedy=remedy):
+                    if state is not TrackerState.TRACKING:
+                        self.aiming.forget()
+                    told.append(TrackerNews(state=state, why=why, remedy=remedy, identity=self._identity))
+                case TrackerAlert(what=what, remedy=remedy):
+                    told.append(TrackerNews(state=self.tracker.state, why=what, remedy=remedy, identity=self._identity))
+        return told
+
+    def _view(self) -> View:
+        aiming, firing, stim = self.aiming, self.firing, self._config.stimulator
+        wall_minus_mono_ns = time.time_ns() - time.monotonic_ns()
+        return View(
+            exposed_ns=aiming.exposed_ns,
+            head_seen=aiming.head_seen,
+            coil_seen=aiming.coil_seen,
+            fit_rms_mm=aiming.worst_fit_mm,
+            flagged=aiming.flagged,
+            max_fit_rms_mm=self._config.tracker.max_fit_rms_mm,
+            registration_expires_ns=None if aiming.aim is None else aiming.aim.registration_expires_ns,
+            calibration_expires_ns=self._calibration_expires_utc_ns - wall_minus_mono_ns,
+            on_target=aiming.on_target,
+            stim=firing.driver.report,
+            prepared=firing.driver.prepared,
+            secured=firing.secured,
+            disarm_failed=firing.disarm_failed,
+            coil_type=stim.coil_type,
+            start_temp_c=stim.start_temp_c,
+            stop_temp_c=stim.stop_temp_c,
+            armed=firing.armed,
+            beat=self._beat,
+            supervisor_ns=self.life.heard_ns,
+            grant=firing.grant,
+            last_pulse_ns=firing.last_pulse_ns,
+            wall_minus_mono_ns=wall_minus_mono_ns,
+            record_open=len(self._facts) < UNSENT_FACTS and not self.orders.closed,
+        )
+
+    # ---- telling ----
+
+    def _publish(self, told: list[object], view: View, now_ns: int) -> None:
+        while self._facts and self.orders.send(self._facts[0]):
+            del self._facts[0]
+        if now_ns >= self._next_beat_ns:
+            self._next_beat_ns = now_ns + BEAT_NS
+            self.life.beat(now_ns)
+            self.beats.send(HotBeat(made_ns=now_ns, run_id=self.run_id, armed=self.firing.armed))
+        told += self._gate_news(view, now_ns)
+        report = self.firing.driver.report
+        if now_ns >= self._next_stim_ns:
+            self._next_stim_ns = now_ns + STIM_NEWS_NS
+            told.append(StimNews(report=report))
+        for item in told:
+            if not self.news.send(item):  # type: ignore[arg-type]  # every item is one of FromHotNews
+                self._dropped += 1
+
+    def _gate_news(self, view: View, now_ns: int) -> list[object]:
+        against = vetoes(view, now_ns, START_RULES)
+        aim = self.aiming.aim
+        parts = () if aim is None else off_target_parts(self.aiming.error, self.aiming.on_target.settling, aim.limits)
+        train = self.firing.train
+        bursts = 0 if train is None else len(train.bursts)
+        told = (against, parts, bursts, train is not None, self.firing.phase)
+        if told == self._told and now_ns < self._next_gate_ns:
+            return []
+        self._told, self._next_gate_ns = told, now_ns + GATE_NEWS_NS
+        age_ms = None if view.exposed_ns is None else (now_ns - view.exposed_ns) / 1e6
+        return [
+            GateNews(
+                at_ns=now_ns,
+                vetoes=tuple(str(veto) for veto in against),
+                off_target=parts,
+                pose_age_ms=age_ms,
+                burst=bursts,
+                firing=train is not None,
+            )
+        ]
+
+    def _farewell(self) -> None:
+        """Disable, wait for the confirmation, leave the camera as found."""
+        now_ns = time.monotonic_ns()
+        until_ns = now_ns + FAREWELL_NS
+        self.firing.stop("control ends", now_ns)
+        self.stimulator.write(now_ns)
+        while self.firing.stopping and now_ns < until_ns:
+            ready, _, _ = select.select(self.stimulator.reads(), [], [], TURN_NS / 1e9)
+            now_ns = time.monotonic_ns()
+            self.stimulator.turn(set(ready), now_ns)
+            self.firing.tick(self._view(), now_ns)
+            self._facts += self.stimulator.write(now_ns)
+            self.life.beat(now_ns)
+        while self._facts and self.orders.send(self._facts[0]):
+            del self._facts[0]
+        self.tracker.farewell(now_ns)
+
+
+def _prefer() -> None:
+    """Ahead of everything else on this machine, where that is allowed; the loop never spins."""
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(20))
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m daemon.hot")
+    parser.add_argument("--config", type=Path, required=True)
+    for name in ("beats", "orders", "news", "life", "port"):
+        parser.add_argument(f"--{name}-fd", type=int, required=True)
+    args = parser.parse_args(argv)
+    config = load_config(args.config)
+    life = Lifeline(args.life_fd)
+    hot = Hot(
+        config,
+        channel_from_fd(args.beats_fd, ToHotBeat),
+        channel_from_fd(args.orders_fd, ToHotOrder),
+        channel_from_fd(args.news_fd, object),
+        life,
+    )
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the supervisor's to answer
+    signal.signal(signal.SIGTERM, lambda *_: setattr(hot, "leaving", True))
+    hot.stimulator.adopt(args.port_fd, time.monotonic_ns())
+    _prefer()
+    try:
+        hot.run()
+    except BaseException:
+        hot.firing.stop("an error in the hot process", time.monotonic_ns())  # make safe first, then let it be seen
+        hot.stimulator.write(time.monotonic_ns())
+        raise
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,431 @@
+"""What goes over the network: telemetry, commands, results and errors. Clients import this module and nothing else of ours.
+
+Bodies are JSON of these structs. Telemetry comes as `[topic, header, body]`; a command as one JSON `Request`, answered by
+one `Reply`. Lengths mm, angles degrees, times nanoseconds on the daemon host's monotonic clock unless a name says otherwise.
+"""
+
+import enum
+
+import msgspec
+
+API_VERSION = 1
+
+Vector = tuple[float, float, float]
+Quaternion = tuple[float, float, float, float]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Anything the daemon says. New optional fields may appear within one API version: clients ignore what they do not know."""
+
+
+class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a command takes. An unknown field is an error: a typo must never mean a default."""
+
+
+class Priority(enum.StrEnum):
+    """How urgent, after IEC 60601-1-8; `none` is no alarm at all."""
+
+    NONE = "none"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Step(enum.StrEnum):
+    """Where the day at the chair stands."""
+
+    PLAN = "plan"
+    REGISTER = "register"
+    AIM = "aim"
+    ARMED = "armed"
+    DELIVER = "deliver"
+    HOLD = "hold"
+    STOPPED = "stopped"
+    DONE = "done"
+
+
+class Word(enum.StrEnum):
+    """The one word on every screen."""
+
+    AIM = "AIM"
+    HOLD = "HOLD"
+    READY = "READY"
+    FIRING = "FIRING"
+    PAUSED = "PAUSED"
+    TRACKING_LOST = "TRACKING LOST"
+    STOP = "STOP"
+
+
+# ---- telemetry ------------------------------------------------------------------------------------------------------
+
+
+class Header(Message, frozen=True, kw_only=True):
+    """`seq` counts per topic; `epoch` is new at every start of the daemon; `retained` marks a value sent again to a new subscriber."""
+
+    seq: int
+    mono_ns: int
+    utc: str
+    epoch: int
+    severity: Priority
+    valid: bool
+    retained: bool = False
+
+
+class Heartbeat(Message, frozen=True, kw_only=True):
+    state_rev: int
+    step: Step
+    chair: str
+    operator: str | None
+    hot_age_ms: float | None
+
+
+class CoilErrorBody(Message, frozen=True, kw_only=True):
+    """Where the coil is against its target, at one camera exposure. Every number is null when it cannot be known.
+
+    The first four are the operator's known numbers; signs as documented in the wire protocol.
+    """
+
+    frame_number: int | None
+    exposed_ns: int | None
+    age_ms: float | None
+    on_target: bool
+    settling: bool
+    distance_to_target_mm: float | None = None
+    target_error_mm: float | None = None
+    angular_error_deg: float | None = None
+    twist_error_deg: float | None = None
+    lateral_mm: float | None = None
+    lateral_x_mm: float | None = None
+    lateral_y_mm: float | None = None
+    gap_mm: float | None = None
+    tilt_x_deg: float | None = None
+    tilt_y_deg: float | None = None
+    rotation_total_deg: float | None = None
+    beam_x_mm: float | None = None
+    beam_y_mm: float | None = None
+    beam_depth_mm: float | None = None
+    expected_error_mm: float | None = None  # 1 sigma of the registration at the target
+
+
+class CoilPoseBody(Message, frozen=True, kw_only=True):
+    frame_number: int
+    exposed_ns: int | None
+    coil_in_mri_mm: Vector | None
+    mri_from_coil_wxyz: Quaternion | None
+
+
+class ToolBody(Message, frozen=True, kw_only=True):
+    tool: str
+    seen: bool
+    why: str | None
+    fit_rms_mm: float | None
+
+
+class ToolsBody(Message, frozen=True, kw_only=True):
+    tracker: str
+    why: str
+    remedy: str
+    frame_hz: float | None
+    tools: tuple[ToolBody, ...]
+
+
+class Reason(Message, frozen=True, kw_only=True):
+    """Why the gate is closed: `code`, then three short lines for a screen."""
+
+    code: str
+    priority: Priority
+    row: str
+    do: str
+    then: str
+
+
+class GateBody(Message, frozen=True, kw_only=True):
+    """`open` is true only while a pulse could be fired at this moment; `may_start` while nothing but the grant is missing."""
+
+    open: bool
+    may_start: bool
+    word: Word
+    reasons: tuple[Reason, ...]
+
+
+class StimBody(Message, frozen=True, kw_only=True):
+    state: str
+    model: str | None
+    serial: int | None
+    enabled: bool | None
+    running: bool | None
+    temperature_c: int | None
+    coil_type: int | None
+    amplitude_pct_mso: int | None
+    fault: str | None
+    simulated: bool
+    age_ms: float | None
+
+
+class TrainBody(Message, frozen=True, kw_only=True):
+    """The running or coming train. `state`: waiting, granted, running, done, broken."""
+
+    train: int
+    trains: int
+    state: str
+    bursts_seen: int
+    bursts: int
+    pulses_session: int
+    pulses_planned: int
+    next_train_mono_ns: int | None
+
+
+class SessionBody(Message, frozen=True, kw_only=True):
+    state_rev: int
+    step: Step
+    word: Word
+    patient: str | None = None
+    target: str | None = None
+    plan_sha256: str | None = None
+    protocol: str | None = None
+    session_id: str | None = None
+    set_point_mso: int | None = None
+    trains_planned: int | None = None
+    trains_done: int = 0
+    trains_broken: int = 0
+    pulses_planned: int | None = None
+    pulses_delivered: int = 0
+    armed: bool = False
+    held_why: tuple[str, ...] = ()
+    stopped_why: str | None = None
+    resume_until_mono_ns: int | None = None
+    end_utc: str | None = None  # when the last train ends, if nothing else holds
+    hardware_stop_tested: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+class DoseBody(Message, frozen=True, kw_only=True):
+    """Today against the limits, the proposed session not counted. `earliest_utc`: when a start would be allowed, null if never."""
+
+    patient: str
+    sessions_today: int
+    sessions_limit: int
+    pulses_today: int
+    pulses_limit: int
+    min_gap_s: float
+    allowed_now: bool
+    reasons: tuple[str, ...]
+    earliest_utc: str | None
+
+
+class RegistrationBody(Message, frozen=True, kw_only=True):
+    """`phase`: none, touching, sweeping, fitting, fitted, accepted, refused."""
+
+    phase: str
+    touches: dict[str, int] = {}
+    sweep_points: int = 0
+    sweep_wanted: int = 0
+    fre_mm: float | None = None
+    surface_rms_mm: float | None = None
+    share_within_3mm: float | None = None
+    float_mm: float | None = None
+    expected_error_mm: float | None = None
+    expected_error_limit_mm: float | None = None
+    verdict: str | None = None
+    reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    valid_until_utc: str | None = None
+
+
+class AlarmBody(Message, frozen=True, kw_only=True):
+    id: str
+    priority: Priority
+    text: str
+    do: str
+    raised_utc: str
+    active: bool
+    acknowledged_by: str | None = None
+
+
+TOPICS: dict[str, type[Message]] = {
+    "v1/hb": Heartbeat,
+    "v1/coil/error": CoilErrorBody,
+    "v1/coil/pose": CoilPoseBody,
+    "v1/tools": ToolsBody,
+    "v1/gate": GateBody,
+    "v1/stim": StimBody,
+    "v1/train": TrainBody,
+    "v1/session": SessionBody,
+    "v1/dose": DoseBody,
+    "v1/registration": RegistrationBody,
+}
+ALARM_TOPIC = "v1/alarm/"  # followed by the alarm's id
+
+
+# ---- commands -------------------------------------------------------------------------------------------------------
+
+
+class Expect(Params, frozen=True, kw_only=True):
+    """The state a command was based on; a newer one refuses it."""
+
+    state_rev: int
+
+
+class Request(Params, frozen=True, kw_only=True):
+    """`id` is the client's own, new for every command: the same id again gets the same reply and does nothing."""
+
+    id: str
+    method: str
+    api: int
+    params: msgspec.Raw = msgspec.Raw(b"{}")
+    expect: Expect | None = None
+
+
+class ErrorCode(enum.StrEnum):
+    """The registry of error codes; `docs/api.md` says what each means."""
+
+    BAD_REQUEST = "BAD_REQUEST"
+    UNKNOWN_METHOD = "UNKNOWN_METHOD"
+    BAD_PARAMS = "BAD_PARAMS"
+    API_VERSION = "API_VERSION"
+    STATE_REV_MISSING = "STATE_REV_MISSING"
+    STALE_STATE = "STALE_STATE"
+    NOT_OPERATOR = "NOT_OPERATOR"
+    LEASE_HELD = "LEASE_HELD"
+    WRONG_STEP = "WRONG_STEP"
+    BUSY = "BUSY"
+    PLAN_REFUSED = "PLAN_REFUSED"
+    TOUCH_REFUSED = "TOUCH_REFUSED"
+    REGISTRATION_REFUSED = "REGISTRATION_REFUSED"
+    DEVICE_NOT_READY = "DEVICE_NOT_READY"
+    HARDWARE_STOP_UNTESTED = "HARDWARE_STOP_UNTESTED"
+    SIMULATION_ONLY = "SIMULATION_ONLY"
+    DOSE_REFUSED = "DOSE_REFUSED"
+    LEDGER_UNAVAILABLE = "LEDGER_UNAVAILABLE"
+    GATE_CLOSED = "GATE_CLOSED"
+    INTERNAL = "INTERNAL"
+
+
+class Error(Message, frozen=True, kw_only=True):
+    code: ErrorCode
+    message: str
+    remedy: str
+    retryable: bool = False
+    details: dict[str, object] = {}
+
+
+class Reply(Message, frozen=True, kw_only=True):
+    id: str
+    ok: bool
+    result: msgspec.Raw | None = None
+    error: Error | None = None
+
+
+class NoParams(Params, frozen=True, kw_only=True):
+    pass
+
+
+class NameParams(Params, frozen=True, kw_only=True):
+    """Who takes the lease or confirms: a name for the record."""
+
+    name: str
+
+
+class OpenPlanParams(Params, frozen=True, kw_only=True):
+    path: str
+
+
+class TouchParams(Params, frozen=True, kw_only=True):
+    landmark: str
+
+
+class StopParams(Params, frozen=True, kw_only=True):
+    why: str = "operator"
+
+
+class AlarmParams(Params, frozen=True, kw_only=True):
+    id: str
+    name: str
+
+
+class Done(Message, frozen=True, kw_only=True):
+    """`state_rev` after the command."""
+
+    state_rev: int
+
+
+class HelloResult(Message, frozen=True, kw_only=True):
+    api: int
+    schema_sha256: str
+    version: str
+    chair: str
+    epoch: int
+    mono_ns: int
+    utc: str
+    role: str
+    telemetry: str
+    commands: str
+
+
+class SnapshotResult(Message, frozen=True, kw_only=True):
+    """The newest value of every topic, keyed by topic."""
+
+    state_rev: int
+    epoch: int
+    values: dict[str, msgspec.Raw]
+
+
+class OpenPlanResult(Message, frozen=True, kw_only=True):
+    state_rev: int
+    patient: str
+    protocol: str
+    warnings: tuple[str, ...]
+    dose: DoseBody
+
+
+class TouchResult(Message, frozen=True, kw_only=True):
+    """`spread_mm`: RMS of the tip about its mean while it was held; `apart_mm`: from the earlier touch of the same landmark."""
+
+    state_rev: int
+    landmark: str
+    touches: int
+    spread_mm: float
+    apart_mm: float | None
+
+
+class RegistrationResult(Message, frozen=True, kw_only=True):
+    state_rev: int
+    registration: RegistrationBody
+
+
+class StopResult(Message, frozen=True, kw_only=True):
+    state_rev: int
+    disarm_confirmed: bool | None
+
+
+class Method(msgspec.Struct, frozen=True, kw_only=True):
+    """`changes`: wants `expect.state_rev`. `lease`: only the holder of the operator lease may call it."""
+
+    params: type[Params]
+    result: type[Message]
+    changes: bool = True
+    lease: bool = True
+
+
+METHODS: dict[str, Method] = {
+    "hello": Method(params=NoParams, result=HelloResult, changes=False, lease=False),
+    "snapshot": Method(params=NoParams, result=SnapshotResult, changes=False, lease=False),
+    "stop": Method(params=StopParams, result=StopResult, changes=False, lease=False),
+    "take_lease": Method(params=NameParams, result=Done, changes=False, lease=False),
+    "keep_lease": Method(params=NoParams, result=Done, changes=False),
+    "release_lease": Method(params=NoParams, result=Done, changes=False),
+    "open_plan": Method(params=OpenPlanParams, result=OpenPlanResult),
+    "touch_landmark": Method(params=TouchParams, result=TouchResult),
+    "start_sweep": Method(params=NoParams, result=Done),
+    "end_sweep": Method(params=NoParams, result=RegistrationResult),
+    "accept_registration": Method(params=NoParams, result=Done),
+    "reject_registration": Method(params=NoParams, result=Done),
+    "test_hardware_stop": Method(params=NoParams, result=Done),
+    "arm": Method(params=NoParams, result=Done),
+    "start": Method(params=NoParams, result=Done),
+    "hold": Method(params=NoParams, result=Done, changes=False),
+    "resume": Method(params=NoParams, result=Done),
+    "close": Method(params=NoParams, result=Done),
+    "acknowledge_alarm": Method(params=AlarmParams, result=Done, changes=False, lease=False),
+}
+LEASE_TTL_S = 3.0  # the operator lease lapses when not kept for this long; a session then holds

@@ -1,0 +1,336 @@
+"""The simulated operator: a client like any other, who touches, sweeps, aims, arms and starts by what the screen says.
+
+Knows nothing of the truth: acts on the room through its socket, on the daemon through the client link alone.
+"""
+
+import argparse
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from clients.link import BadChairFile, BadEndpoint, CommandRefused, Link, NoAnswer, Plain
+from sim.__main__ import main as run
+from sim.operator_aim import CannotAim, aim
+from sim.operator_hands import Hands, RoomSaysNo
+from sim.operator_view import View
+from sim.room_files import SOCKET
+from sim.room_plan import NoPlan, ensure_plan, plan_path
+
+OK, FAILED = 0, 1
+NAME = "simulated operator"
+KEEP_LEASE_S, LOOK_S, SILENT_S = 1.0, 0.2, 3.0
+DAEMON_S, DEVICES_S, STOP_TEST_S, ARM_S, GATE_S, STILL_S, TELL_S = 30.0, 60.0, 40.0, 25.0, 30.0, 60.0, 3.0
+LANDMARKS, TOUCHES, TOUCH_TRIES = ("NAS", "LPA", "RPA"), 2, 6
+SWEEP_S, SWEEP_POINTS, SWEEPS = 9.0, 150, 3
+SLIP_MM, SLIP_MS, SLIP_AFTER_BURSTS = 8.0, 60.0, 4
+ASK_AGAIN = 5
+DAY_REASONS = ("MIN_GAP", "DAY_", "ROLLING_")  # a session that comes too early or too often is refused as it should be
+
+
+class SessionFailed(Exception):
+    """The day did not go as planned: one line that says why."""
+
+
+def say(event: str, **facts: object) -> None:
+    print(json.dumps({"event": event, "mono_ns": time.monotonic_ns(), **facts}), flush=True)
+
+
+class Operator:
+    """One person, one day. Each method is a step; each raises `SessionFailed` when its deadline passes."""
+
+    def __init__(self, link: Link, hands: Hands, slips: int, press_red_key: Callable[[threading.Event], None]) -> None:
+        """`press_red_key`: somebody at the stimulator, who presses once it is enabled, or gives up when the event is set."""
+        self._link, self._hands, self._slips = link, hands, slips
+        self._press_red_key = press_red_key
+        self._view = View(link)
+
+    def day(self, plan: Path, sessions: int) -> None:
+        self._arrive()
+        for number in range(1, sessions + 1):
+            self._session(plan, number)
+
+    def _session(self, plan: Path, number: int) -> None:
+        opened = self._link.call("open_plan", 20.0, path=str(plan))
+        self._catch_up(opened.state_rev)
+        dose = opened.dose
+        say("plan", session=number, patient=opened.patient, protocol=opened.protocol, allowed_now=dose.allowed_now, reasons=dose.reasons)
+        self._devices()
+        self._test_hardware_stop()
+        if self._step() == "register":
+            self._register()
+        if number > 1 and not dose.allowed_now:
+            self._expect_refusal(number)
+        else:
+            self._treat()
+        self._do("close", 15.0)
+        say("closed", session=number)
+
+    def _do(self, method: Plain, seconds: float = 5.0) -> None:
+        """A command that changes something, and the screen after it; asked again where the state had just moved on."""
+        for _ in range(ASK_AGAIN):
+            try:
+                self._catch_up(self._link.call(method, seconds).state_rev)
+            except CommandRefused as refused:
+                if refused.error.code != "STALE_STATE":
+                    raise
+                continue
+            return
+        raise SessionFailed(f"{method} was refused {ASK_AGAIN} times, because the state kept changing")
+
+    def _catch_up(self, state_rev: int) -> None:
+        """Until the screen shows what the daemon's answer spoke of."""
+        if not self._until(lambda: (seen := self._view.session) is not None and seen.state_rev >= state_rev, TELL_S):
+            raise SessionFailed(f"telemetry lags {TELL_S:.0f} s behind the daemon's answer")
+
+    # ---- before ---------------------------------------------------------------------------------------------------------
+
+    def _arrive(self) -> None:
+        if not self._link.wait(lambda link: link.hello is not None and link.latest("v1/hb") is not None, DAEMON_S):
+            raise SessionFailed(f"the daemon did not answer within {DAEMON_S:.0f} s")
+        hello = self._link.call("hello")
+        say("hello", chair=hello.chair, version=hello.version, api=hello.api)
+        self._link.call("take_lease", name=NAME)
+        self._link.keep_lease_every(KEEP_LEASE_S)
+        say("lease", name=NAME)
+
+    def _devices(self) -> None:
+        def ready() -> bool:
+            tools, stim = self._view.tools, self._view.stim
+            return tools is not None and stim is not None and tools.tracker == "tracking" and stim.state in ("standby", "ready")
+
+        if not self._until(ready, DEVICES_S):
+            tools, stim = self._view.tools, self._view.stim
+            tracker = "silent" if tools is None else f"{tools.tracker} {tools.why}".strip()
+            raise SessionFailed(f"devices not ready: tracker {tracker}, stimulator {'silent' if stim is None else stim.state}")
+        say("devices", tracker="tracking", stimulator="standby")
+
+    def _test_hardware_stop(self) -> None:
+        if (session := self._view.session) is not None and session.hardware_stop_tested:
+            return
+        over = threading.Event()
+        colleague = threading.Thread(target=self._press_red_key, args=(over,), name="colleague")
+        colleague.start()
+        try:
+            self._do("test_hardware_stop", STOP_TEST_S)
+        finally:
+            over.set()
+            colleague.join()
+        say("hardware_stop_tested")
+
+    def _register(self) -> None:
+        for landmark in LANDMARKS:
+            self._touch(landmark)
+        for _ in range(SWEEPS):
+            if self._sweep():
+                self._hands.do("park", tool="pointer")
+                return
+        raise SessionFailed(f"the registration was refused {SWEEPS} times")
+
+    def _touch(self, landmark: str) -> None:
+        """Twice; both again where they are too far apart."""
+        for _ in range(TOUCH_TRIES):
+            self._hands.do("touch", landmark=landmark)
+            try:
+                touch = self._link.call("touch_landmark", 15.0, landmark=landmark)
+            except CommandRefused as refused:
+                if refused.error.code != "TOUCH_REFUSED":
+                    raise
+                say("touch_refused", landmark=landmark, why=refused.error.message)
+                continue
+            say("touch", landmark=landmark, touches=touch.touches, spread_mm=touch.spread_mm, apart_mm=touch.apart_mm)
+            if touch.touches >= TOUCHES:
+                return
+        raise SessionFailed(f"{landmark} could not be touched {TOUCHES} times alike in {TOUCH_TRIES} tries")
+
+    def _sweep(self) -> bool:
+        """One registration from start to verdict; False if it was refused."""
+        self._hands.do("pointer_to_scalp")
+        self._do("start_sweep")
+        for _ in range(SWEEPS):
+            self._hands.do("sweep", seconds=SWEEP_S)
+            if self._until(lambda: (seen := self._view.registration) is not None and seen.sweep_points >= SWEEP_POINTS, 1.0):
+                break
+        try:
+            result = self._link.call("end_sweep", 30.0).registration
+            say(
+                "registration",
+                verdict=result.verdict,
+                points=result.sweep_points,
+                surface_rms_mm=result.surface_rms_mm,
+                expected_error_mm=result.expected_error_mm,
+                reasons=result.reasons,
+            )
+            self._do("accept_registration")
+        except CommandRefused as refused:
+            if refused.error.code != "REGISTRATION_REFUSED":
+                raise
+            say("registration_refused", why=refused.error.message)
+            return False
+        return True
+
+    # ---- treatment ------------------------------------------------------------------------------------------------------
+
+    def _treat(self) -> None:
+        self._hands.do("coil_near")
+        self._aim("aimed")
+        self._do("arm", ARM_S)
+        say("armed")
+        self._when_allowed("start")
+        say("started")
+        self._deliver()
+        session = self._view.session
+        if session is None or session.step != "done":
+            raise SessionFailed("the session's end was not heard")
+        say(
+            "done",
+            pulses=session.pulses_delivered,
+            planned=session.pulses_planned,
+            trains=session.trains_done,
+            broken=session.trains_broken,
+        )
+
+    def _deliver(self) -> None:
+        """Watch until the session is done: slip when asked to, come back from every hold, give up on a stop."""
+        slips = self._slips
+        while (step := self._step()) != "done":
+            before = self._progress()
+            if step == "stopped":
+                raise SessionFailed(f"stopped: {self._why_not()}")
+            if step == "hold":
+                self._resume()
+            elif slips and self._mid_train():
+                slips -= 1
+                self._slip()
+            elif not self._until(lambda before=before: self._progress() != before, STILL_S):  # type: ignore[misc]
+                raise SessionFailed(f"nothing happened for {STILL_S:.0f} s in step {step}: {self._why_not()}")
+
+    def _mid_train(self) -> bool:
+        train = self._view.train
+        return train is not None and train.state == "running" and train.bursts_seen >= SLIP_AFTER_BURSTS
+
+    def _slip(self) -> None:
+        train = self._view.train
+        say("slip", mm=SLIP_MM, train=None if train is None else train.train)
+        self._hands.do("slip", mm=SLIP_MM, ms=SLIP_MS)
+        if not self._until(lambda: self._step() in ("hold", "stopped", "done"), 10.0):
+            raise SessionFailed(f"the coil slipped {SLIP_MM:g} mm during a train and nothing was held")
+        session = self._view.session
+        say("held", why=None if session is None else session.held_why)
+
+    def _resume(self) -> None:
+        self._aim("aimed_again")
+        self._when_allowed("resume")
+        say("resumed")
+
+    def _when_allowed(self, method: Literal["start", "resume"]) -> None:
+        """As soon as the screen says that it may; asked again where the gate closed in between."""
+        for _ in range(ASK_AGAIN):
+            if not self._until(lambda: self._view.gate is not None and self._view.gate.may_start, GATE_S):
+                raise SessionFailed(f"on target and still not allowed to {method}: {self._why_not()}")
+            try:
+                self._do(method)
+            except CommandRefused as refused:
+                if refused.error.code != "GATE_CLOSED":
+                    raise
+                say("not_yet", what=method, why=refused.error.message)
+                continue
+            return
+        raise SessionFailed(f"{method} was refused {ASK_AGAIN} times: {self._why_not()}")
+
+    def _aim(self, event: str) -> None:
+        moves = aim(self._view, self._hands, self._until)
+        coil = self._view.coil
+        say(event, moves=moves, lateral_mm=None if coil is None else [coil.lateral_x_mm, coil.lateral_y_mm])
+
+    def _expect_refusal(self, number: int) -> None:
+        """The day's limits refuse this session; arming must not get past them."""
+        try:
+            self._do("arm", ARM_S)
+        except CommandRefused as refused:
+            error = refused.error
+            if error.code != "DOSE_REFUSED":
+                raise
+            reasons = error.details.get("reasons")
+            if not isinstance(reasons, list) or not all(str(reason).startswith(DAY_REASONS) for reason in reasons):
+                raise SessionFailed(f"session {number} was refused for another cause: {error.message}") from refused
+            say("session_refused", session=number, reasons=reasons, earliest_utc=error.details.get("earliest_utc"), message=error.message)
+            return
+        raise SessionFailed(f"session {number} was not allowed and could be armed all the same")
+
+    # ---- looking --------------------------------------------------------------------------------------------------------
+
+    def _until(self, holds: Callable[[], bool], seconds: float) -> bool:
+        """Wait for something on the screen; a daemon that has fallen silent, or knows us no more, ends the day."""
+
+        def is_silent() -> bool:
+            age_s = self._link.age_s("v1/hb")
+            return age_s is None or age_s > SILENT_S
+
+        came = self._link.wait(lambda _: holds() or is_silent(), seconds)
+        if is_silent():
+            raise SessionFailed(f"the daemon has not been heard for {SILENT_S:.0f} s: see what it said when it ended")
+        if self._link.lease_lost:
+            raise SessionFailed("the daemon no longer counts us as the operator")
+        return came and holds()
+
+    def _step(self) -> str | None:
+        session = self._view.session
+        return None if session is None else session.step
+
+    def _progress(self) -> tuple[object, ...]:
+        train = self._view.train
+        seen = None if train is None else (train.train, train.state, train.bursts_seen)
+        return (self._step(), seen)
+
+    def _why_not(self) -> str:
+        session, gate, stim = self._view.session, self._view.gate, self._view.stim
+        said = [session.stopped_why or ""] if session is not None else []
+        said += [reason.row for reason in gate.reasons] if gate is not None else []
+        said += [stim.fault or ""] if stim is not None else []
+        return ", ".join(text for text in said if text) or "no reason was given"
+
+
+def press_red_key(config: Path, over: threading.Event) -> None:
+    """The colleague at the stimulator: presses its disable key once it is enabled. Says what went wrong; the test then fails by itself."""
+    try:
+        with Link.from_config(config, topics=("v1/stim",)) as link, Hands(config.parent / SOCKET, lambda: link.pump(0.02)) as hands:
+            view = View(link)
+            enabled = False
+            while not enabled and not over.is_set():
+                enabled = link.wait(lambda _: (stim := view.stim) is not None and stim.enabled is True, LOOK_S)
+            if enabled:
+                hands.do("press_disable")
+    except (RoomSaysNo, BadChairFile, BadEndpoint) as error:
+        say("colleague_failed", why=str(error))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the chair's file; the room's socket lies beside it")
+    parser.add_argument("--protocol", default="demo_itbs90", metavar="NAME", help="what to give (default demo_itbs90)")
+    parser.add_argument("--slips", type=int, default=0, metavar="N", help="how often to let the coil slip in mid-train (default 0)")
+    parser.add_argument("--sessions", type=int, default=1, metavar="N", help="how many sessions to try (default 1)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="accepted for symmetry; chance lies in the room")
+
+
+def main(given: argparse.Namespace) -> int:
+    """A day at the chair; returns 0 when it ended as planned."""
+    try:
+        folder = given.config.resolve().parent
+        known = plan_path(folder, given.protocol)
+        plan = known if known.exists() else ensure_plan(folder, given.protocol)
+        with Link.from_config(given.config) as link, Hands(given.config.parent / SOCKET, lambda: link.pump(0.02)) as hands:
+            Operator(link, hands, given.slips, lambda over: press_red_key(given.config, over)).day(plan, given.sessions)
+    except (SessionFailed, CannotAim, RoomSaysNo, NoPlan, BadChairFile, BadEndpoint, CommandRefused, NoAnswer) as error:
+        say("failed", why=str(error))
+        print(f"operator: {error}", file=sys.stderr)
+        return FAILED
+    say("planned_end")
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(run(["operator", *sys.argv[1:]]))

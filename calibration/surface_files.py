@@ -40,7 +40,7 @@ def read_surface(path: Path) -> SurfaceFile:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise _unreadable(path, f"it is larger than {MAX_FILE_BYTES >> 20} MB")
         return _read_gifti(path) if path.suffix.lower() == ".gii" else _read_stl(path)
-    except (*READ_ERRORS, ExpatError, LookupError, TypeError, AttributeError, AssertionError) as error:  # what nibabel's parser lets through
+    except (*READ_ERRORS, ExpatError, LookupError, TypeError, AttributeError, AssertionError) as error:  # nibabel's parser
         raise _unreadable(path, str(error)) from error
 
 

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from calibration.clocks import FrameClock
 
+from calibration.clocks import FrameClock
 from calibration.coil_error import CoilChain, CoilError
 from calibration.frames import Transform
 from daemon.ipc import Aim, FrameNews

@@ -292,6 +292,7 @@ def main(argv: list[str] | None = None) -> int:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -306,6 +307,9 @@ def main(argv: list[str] | None = None) -> int:
     except BusUnavailable as error:
         _log.error("network_unavailable", what=str(error))
         return EX_UNAVAILABLE
+    except Exception:  # noqa: BLE001  # the top of the daemon: one line of log, never a trace at an operator
+        _log.exception("daemon_failed")  # the hot process makes safe: our channels close with us
+        return EX_SOFTWARE
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from daemon.config import Config, ConfigError, load_config
 
 EX_USAGE, EX_UNAVAILABLE, EX_SOFTWARE, EX_CONFIG = 64, 69, 70, 78
 HANDED_OVER = {"demo": ("sim", "demo"), "sim": ("sim",), "watch": ("clients.watch",)}
+PARSER_USAGE = 2  # the parser's own exit code for words it does not know
 DISARM_NS = 3_000_000_000
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Control daemon at a TMS chair.")
@@ -127,4 +128,9 @@ def main() -> None:
     if words and words[0] == "--version":
         words[0] = "version"
     _mount()
-    app(args=words)
+    try:
+        app(args=words)
+    except SystemExit as leaving:
+        if leaving.code == PARSER_USAGE:
+            sys.exit(EX_USAGE)
+        raise

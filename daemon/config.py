@@ -6,6 +6,7 @@ Paths are relative to the file. Safety limits come from here alone, never from f
 import re
 import tomllib
 import zoneinfo
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -219,6 +220,9 @@ def _device_faults(config: Config) -> list[str]:
         for name, rom in (("head", config.tools.head.rom), ("pointer", config.tools.pointer.rom), ("coil", config.tools.coil.rom))
         if not rom.is_file()
     ]
+    for key in ("calibrated_utc", "valid_until_utc"):
+        if not _is_moment(getattr(config.tools.coil, key)):
+            faults.append(f"[tools.coil].{key}: write a moment with its zone, such as 2026-01-31T12:00:00Z")
     if not 0 < stimulator.max_amplitude_pct_mso <= 100:
         faults.append("[stimulator].max_amplitude_pct_mso: must be 1 to 100")
     if not 0 < stimulator.start_temp_c <= MAX_TEMP_START_C or not stimulator.start_temp_c <= stimulator.stop_temp_c <= MAX_TEMP_STOP_C:
@@ -232,6 +236,13 @@ def _device_faults(config: Config) -> list[str]:
     if not 0.0 < tracker.max_fit_rms_mm <= 1.0:
         faults.append("[tracker].max_fit_rms_mm: above 0, at most 1")
     return faults
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _network_faults(config: Config) -> list[str]:

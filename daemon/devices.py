@@ -1,9 +1,8 @@
 """Which driver stands for which entry of the chair file. Nothing here opens a port."""
 
+from daemon.config import Config
 from drivers.magventure import MagVentureStimulator
 from drivers.ndi import NdiTracker
-
-from daemon.config import Config
 from drivers.protocols import Stimulator, Tracker
 
 

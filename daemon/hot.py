@@ -7,11 +7,13 @@ Started by the supervisor with inherited descriptors; leaves the device disabled
 import argparse
 import contextlib
 import gc
+import json
 import os
 import select
 import signal
 import sys
 import time
+import traceback
 import uuid
 from datetime import datetime
 from pathlib import Path
@@ -53,6 +55,7 @@ BEAT_NS = 20_000_000
 GATE_NEWS_NS = 100_000_000  # the gate's reasons are told on change, and this often anyway
 STIM_NEWS_NS = 250_000_000
 FAREWELL_NS = 500_000_000  # time to confirm the disarm when leaving
+EX_OK, EX_SOFTWARE, EX_IO = 0, 70, 74
 UNSENT_FACTS = 64  # facts waiting for room: beyond a few the record is not open and nothing may start
 
 
@@ -130,6 +133,8 @@ class Hot:
                 self.aiming.take_aim(order)
             case ClearAim():
                 self.aiming.take_aim(None)
+                if not self.firing.armed and not self.firing.busy:
+                    gc.collect()  # between sessions, never within one
             case Arm():
                 self.firing.order_arm(order, now_ns)
             case TestStop():
@@ -274,11 +279,13 @@ def main(argv: list[str] | None = None) -> int:
     _prefer()
     try:
         hot.run()
-    except BaseException:
-        hot.firing.stop("an error in the hot process", time.monotonic_ns())  # make safe first, then let it be seen
+    except Exception as error:  # noqa: BLE001  # whatever it is: make safe first, then say it
+        hot.firing.stop("an error in the hot process", time.monotonic_ns())
         hot.stimulator.write(time.monotonic_ns())
-        raise
-    return 0
+        fault = {"event": "hot_process_failed", "error": repr(error), "where": traceback.format_exc()}
+        sys.stderr.write(json.dumps(fault) + "\n")
+        return EX_SOFTWARE
+    return EX_IO if hot.firing.stopping else EX_OK
 
 
 if __name__ == "__main__":

@@ -16,9 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from drivers.disarm import DisarmOutcome, disarm
-
 from daemon.lifeline import Lifeline, Note
+from drivers.disarm import DisarmOutcome, disarm
 from drivers.protocols import Stimulator
 from drivers.transport import open_serial
 from drivers.values import NotThere, Owned

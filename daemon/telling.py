@@ -172,6 +172,8 @@ class Telling:
             return simple[state.step]
         if state.step is Step.ARMED and not self.blocking(state):
             return Word.READY
+        if state.step not in (Step.AIM, Step.ARMED):
+            return Word.AIM
         on_target = self.frame is not None and self.frame.on_target
         return Word.HOLD if on_target or state.step is Step.ARMED else Word.AIM
 

@@ -5,6 +5,7 @@ Owns the order of the programs and the last word; everything in between happens 
 """
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -75,7 +76,7 @@ def _demo(folder: Path, protocol: str, seed: int, console: Console) -> int:
         went_well = children.wait("operator") == OK
         children.end("watch")
         children.end("daemon")
-        console.print(_ledger(room.config, "show").rstrip(), markup=False)
+        console.print(_ledger(room.config, "show").rstrip(), markup=False, soft_wrap=True)
         return _conclude(room, since_ns, events, went_well, console)
 
 
@@ -107,7 +108,8 @@ def _follow(children: Children, show: Show) -> list[Event]:
 
 def _ledger(config: str, what: str) -> str:
     command = [sys.executable, "-m", "daemon", "ledger", what, "--config", config]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LEDGER_S, check=False)
+    wide = {**os.environ, "COLUMNS": "120"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LEDGER_S, check=False, env=wide)
     if done.returncode != 0:
         raise ChildTrouble(f"the ledger cannot be read: {done.stderr.strip()}")
     return done.stdout
@@ -119,10 +121,8 @@ def _conclude(room: Room, since_ns: int, events: list[Event], went_well: bool, c
     ledger = msgspec.json.decode(_ledger(room.config, "export"), type=Ledger)
     summary = summarise(truth, ledger, events, since_ns)
     troubles = list(summary.troubles)
-    if not went_well:
-        troubles.insert(
-            0, next((f"the operator gave up: {event.why}" for event in events if event.event == "failed"), "the operator failed")
-        )
+    if not went_well and not troubles:
+        troubles.append("the operator failed and did not say why")
     for trouble in troubles:
         console.print(f"not as it should be: {trouble}", markup=False, soft_wrap=True)
     console.print(summary.line, markup=False, soft_wrap=True)

@@ -46,10 +46,10 @@ class Show:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = Live(console=console, refresh_per_second=8, get_renderable=self._picture) if console.is_terminal else None
         self._shown = Shown()
         self._numbers: dict[str, float | None] = {}
         self._told: deque[str] = deque(maxlen=REMEMBERED)
+        self._live = Live(console=console, refresh_per_second=8, get_renderable=self._picture) if console.is_terminal else None
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -64,7 +64,7 @@ class Show:
         """A sentence about what is being done."""
         self._told.append(text)
         if self._live is None:
-            self._console.print(text, markup=False, highlight=False)
+            self._print(text)
 
     def telemetry(self, line: str) -> None:
         """One line of `clients.watch --plain`."""
@@ -81,7 +81,10 @@ class Show:
             case "v1/train":
                 self._shown = msgspec.structs.replace(before, train=_train(body))
         if self._live is None and _coarse(self._shown) != _coarse(before):
-            self._console.print(self._line(), markup=False, highlight=False)
+            self._print(self._line())
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _line(self) -> str:
         shown = self._shown
@@ -91,14 +94,13 @@ class Show:
 
     def _picture(self) -> Group:
         shown = self._shown
-        word = Text(f" {shown.word} ", style=STYLES.get(shown.word, "bold"))
-        numbers = Table.grid(padding=(0, 3))
-        for label, name, unit in NUMBERS:
-            numbers.add_row(Text(label, style="dim"), Text(f"{_number(self._numbers.get(name)):>6} {unit}", style="bold"))
-        reasons = Text("\n".join(shown.reasons[:REASONS]) or "nothing stands against it", style="dim")
-        top = Table.grid(padding=(0, 4))
-        top.add_row(numbers, Group(word, Text(f"step {shown.step}"), Text(shown.train)), reasons)
-        return Group(Panel(top, title="atmsd, simulated room"), Text("\n".join(self._told)))
+        state = Text.assemble((f" {shown.word} ", STYLES.get(shown.word, "bold")), f"  step {shown.step}  {shown.train}")
+        numbers = Table(box=None, expand=True)
+        for label, _, _ in NUMBERS:
+            numbers.add_column(label, header_style="dim", no_wrap=True)
+        numbers.add_row(*(Text(f"{_number(self._numbers.get(name))} {unit}", style="bold") for _, name, unit in NUMBERS))
+        reasons = Text(", ".join(shown.reasons[:REASONS]) or "nothing stands against a pulse", style="dim", no_wrap=True)
+        return Group(Panel(Group(state, numbers, reasons), title="atmsd, simulated room"), Text("\n".join(self._told)))
 
 
 def _coarse(shown: Shown) -> tuple[object, ...]:
@@ -112,4 +114,4 @@ def _train(body: dict[str, object]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "--" if value is None else f"{value:.1f}".replace("-", "−")
+    return "--" if value is None else f"{round(value, 1) + 0.0:.1f}".replace("-", "−")  # + 0.0: never a minus before zero

@@ -21,36 +21,27 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 def summarise(truth: str, ledger: Ledger, events: Sequence[Event], since_ns: int) -> Summary:
     """From the truth log (JSON lines), the ledger's export and the operator's events, all of this run."""
     pulses = pulses_since(truth, since_ns)
-    sessions = [
-        session for session in ledger.sessions if _is_of_this_run(session.trains[0].pulse_mono_ns if session.trains else (), since_ns)
-    ]
+    sessions = [session for session in ledger.sessions if session.gave_since(since_ns)]
     parted = differences(pulses, sessions)
-    done = next((event for event in events if event.event == "done"), None)
-    refused = next((event for event in events if event.event == "session_refused"), None)
-    planned = None if done is None else done.planned
+    done, refused, failed = (_first(events, name) for name in ("done", "session_refused", "failed"))
     held = [_held(truth, pulses, event) for event in events if event.event == "slip"]
-    troubles = [
-        *parted,
-        *_ledger_troubles(ledger),
-        *_count_troubles(pulses, done),
-        *(text for _, text in held if text is not None),
-    ]
-    if len(held) != SLIPS:
-        troubles.append(f"{len(held)} slips, {SLIPS} was meant to be")
-    if refused is None or refused.earliest_utc is None:
-        troubles.append("the second session was not refused with a time")
+    troubles = [*parted, *_ledger_troubles(ledger), *(text for _, text in held if text is not None)]
+    if failed is not None:
+        troubles.insert(0, f"the operator gave up: {failed.why}")
+    else:
+        troubles += [*_count_troubles(pulses, done), *_day_troubles(len(held), refused)]
     parts = [
-        f"{planned if planned is not None else '?'} planned",
+        f"{'?' if done is None else done.planned} planned",
         f"{len(pulses)} delivered",
         *(f"1 slip held after {after_s:.2f} s" for after_s, _ in held if after_s is not None),
         f"second session {_until(refused)}",
-        "ledger = truth" if not parted else "ledger ≠ truth",
+        "ledger ≠ truth" if parted else "ledger = truth",
     ]
     return Summary(line=", ".join(parts), troubles=tuple(troubles))
 
 
-def _is_of_this_run(receipts_ns: Sequence[int], since_ns: int) -> bool:
-    return any(at_ns >= since_ns for at_ns in receipts_ns)
+def _first(events: Sequence[Event], name: str) -> Event | None:
+    return next((event for event in events if event.event == name), None)
 
 
 def _ledger_troubles(ledger: Ledger) -> list[str]:
@@ -68,6 +59,13 @@ def _count_troubles(pulses: Sequence[Pulse], done: Event | None) -> list[str]:
         troubles.append(f"the screen said {done.pulses} pulses, {len(pulses)} were given")
     if done.broken != SLIPS or not 0 < len(pulses) < done.planned:
         troubles.append(f"{done.broken} trains were broken off and {len(pulses)} of {done.planned} pulses given; one train was to be cut")
+    return troubles
+
+
+def _day_troubles(slips: int, refused: Event | None) -> list[str]:
+    troubles = [] if slips == SLIPS else [f"{slips} slips, {SLIPS} was meant to be"]
+    if refused is None or refused.earliest_utc is None:
+        troubles.append("the second session was not refused with a time")
     return troubles
 
 

@@ -22,6 +22,7 @@ class Train(msgspec.Struct, frozen=True, kw_only=True):
 
     train: int | None
     amplitude_pct: int | None
+    not_before_mono_ns: int | None
     counted_pulses: int
     pulse_mono_ns: tuple[int, ...]
 
@@ -37,6 +38,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     counted_pulses: int
     trains: tuple[Train, ...]
     ungranted: tuple[Ungranted, ...]
+
+    def gave_since(self, moment_ns: int) -> bool:
+        """Whether any of its trains was granted after that moment."""
+        return any(train.not_before_mono_ns is not None and train.not_before_mono_ns >= moment_ns for train in self.trains)
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ Knows nothing of the truth: acts on the room through its socket, on the daemon t
 
 import argparse
 import json
+import signal
 import sys
 import threading
 import time
@@ -20,7 +21,7 @@ from sim.operator_view import View
 from sim.room_files import SOCKET
 from sim.room_plan import NoPlan, ensure_plan, plan_path
 
-OK, FAILED = 0, 1
+OK, FAILED, INTERRUPTED = 0, 1, 130
 NAME = "simulated operator"
 KEEP_LEASE_S, LOOK_S, SILENT_S = 1.0, 0.2, 3.0
 DAEMON_S, DEVICES_S, STOP_TEST_S, ARM_S, GATE_S, STILL_S, TELL_S = 30.0, 60.0, 40.0, 25.0, 30.0, 60.0, 3.0
@@ -48,8 +49,8 @@ class Operator:
         self._press_red_key = press_red_key
         self._view = View(link)
 
-    def day(self, plan: Path, sessions: int) -> None:
-        self._arrive()
+    def day(self, plan: Path, sessions: int, wait_s: float) -> None:
+        self._arrive(wait_s)
         for number in range(1, sessions + 1):
             self._session(plan, number)
 
@@ -58,14 +59,16 @@ class Operator:
         self._catch_up(opened.state_rev)
         dose = opened.dose
         say("plan", session=number, patient=opened.patient, protocol=opened.protocol, allowed_now=dose.allowed_now, reasons=dose.reasons)
+        if number == 1 and not dose.allowed_now:
+            raise SessionFailed(f"no session is allowed now: {', '.join(dose.reasons)}; a start is allowed from {dose.earliest_utc}")
         self._devices()
         self._test_hardware_stop()
         if self._step() == "register":
             self._register()
-        if number > 1 and not dose.allowed_now:
-            self._expect_refusal(number)
-        else:
+        if dose.allowed_now:
             self._treat()
+        else:
+            self._expect_refusal(number)
         self._do("close", 15.0)
         say("closed", session=number)
 
@@ -88,9 +91,9 @@ class Operator:
 
     # ---- before ---------------------------------------------------------------------------------------------------------
 
-    def _arrive(self) -> None:
-        if not self._link.wait(lambda link: link.hello is not None and link.latest("v1/hb") is not None, DAEMON_S):
-            raise SessionFailed(f"the daemon did not answer within {DAEMON_S:.0f} s")
+    def _arrive(self, wait_s: float) -> None:
+        if not self._link.wait(lambda link: link.hello is not None and link.latest("v1/hb") is not None, wait_s):
+            raise SessionFailed(f"the daemon did not answer within {wait_s:g} s: is it running on this chair's file?")
         hello = self._link.call("hello")
         say("hello", chair=hello.chair, version=hello.version, api=hello.api)
         self._link.call("take_lease", name=NAME)
@@ -313,21 +316,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--protocol", default="demo_itbs90", metavar="NAME", help="what to give (default demo_itbs90)")
     parser.add_argument("--slips", type=int, default=0, metavar="N", help="how often to let the coil slip in mid-train (default 0)")
     parser.add_argument("--sessions", type=int, default=1, metavar="N", help="how many sessions to try (default 1)")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="accepted for symmetry; chance lies in the room")
+    parser.add_argument("--wait", type=float, default=DAEMON_S, metavar="S", help="for the daemon, at most (default: %(default)g)")
 
 
 def main(given: argparse.Namespace) -> int:
-    """A day at the chair; returns 0 when it ended as planned."""
+    """A day at the chair; returns 0 when it ended as planned. Whoever is interrupted just leaves: the daemon then holds by itself."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         folder = given.config.resolve().parent
         known = plan_path(folder, given.protocol)
         plan = known if known.exists() else ensure_plan(folder, given.protocol)
         with Link.from_config(given.config) as link, Hands(given.config.parent / SOCKET, lambda: link.pump(0.02)) as hands:
-            Operator(link, hands, given.slips, lambda over: press_red_key(given.config, over)).day(plan, given.sessions)
+            Operator(link, hands, given.slips, lambda over: press_red_key(given.config, over)).day(plan, given.sessions, given.wait)
     except (SessionFailed, CannotAim, RoomSaysNo, NoPlan, BadChairFile, BadEndpoint, CommandRefused, NoAnswer) as error:
         say("failed", why=str(error))
         print(f"operator: {error}", file=sys.stderr)
         return FAILED
+    except KeyboardInterrupt:
+        say("interrupted")
+        return INTERRUPTED
     say("planned_end")
     return OK
 

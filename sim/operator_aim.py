@@ -1,14 +1,18 @@
 """How a person aims: looks at the numbers, waits for the mind, moves the coil the other way, looks again."""
 
 from collections.abc import Callable
+from typing import Protocol
 
-from sim.operator_hands import Hands
 from sim.operator_view import CoilSeen, View
 
 REACTION_S = 0.3
 NEAR_MM, NEAR_DEG = 0.8, 1.0  # better than this a hand does not try: the limits are 2 mm and 3 degrees
 ABOUT_FACE_DEG = 60.0  # a coil turned that far is turned back first: its left and right are not the target's
 CORRECTIONS = 40
+
+
+class Hands(Protocol):
+    def do(self, act: str, **how: object) -> None: ...
 
 
 class CannotAim(Exception):

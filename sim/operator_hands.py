@@ -10,6 +10,7 @@ from typing import Self
 
 CONNECT_S = 5.0
 MAX_LINE = 65_536
+AGAIN = "Start it again with the same --dir."
 
 
 class RoomSaysNo(Exception):
@@ -38,15 +39,22 @@ class Hands:
 
     def do(self, act: str, **how: object) -> None:
         """Carry out one act and return when the hand has done it. Raises `RoomSaysNo`."""
-        self._socket.sendall(json.dumps({"do": act, **how}).encode() + b"\n")
+        try:
+            answer = json.loads(self._asked({"do": act, **how}))
+        except OSError as error:
+            raise RoomSaysNo(f"{self._where}: the room went away during {act!r}. {AGAIN}") from error
+        if not answer["ok"]:
+            raise RoomSaysNo(f"{self._where}: {act}: {answer['error']}")
+
+    def _asked(self, request: dict[str, object]) -> bytes:
+        """The line that answers one line. Raises OSError when the room goes away."""
+        self._socket.sendall(json.dumps(request).encode() + b"\n")
         line = b""
         while not line.endswith(b"\n"):
             while not select.select([self._socket], [], [], 0)[0]:
                 self._meanwhile()
             piece = self._socket.recv(MAX_LINE)
             if not piece or len(line) > MAX_LINE:
-                raise RoomSaysNo(f"{self._where}: the room went away during {act!r}. Start it again with the same --dir.")
+                raise ConnectionError("no whole answer")
             line += piece
-        answer = json.loads(line)
-        if not answer["ok"]:
-            raise RoomSaysNo(f"{self._where}: {act}: {answer['error']}")
+        return line

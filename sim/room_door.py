@@ -35,6 +35,7 @@ class _Visitor:
         self.heard = b""
         self.asked: deque[bytes] = deque()
         self.due: tuple[int, Answer] | None = None
+        self.asks_no_more = False
 
 
 class RoomDoor:
@@ -95,12 +96,15 @@ class RoomDoor:
         *lines, visitor.heard = (visitor.heard + data).split(b"\n")
         visitor.asked.extend(lines)
         if not data or len(visitor.heard) > LONGEST_LINE:
-            self._drop(visitor)
+            visitor.asks_no_more = True  # but may still listen for the answers
+            self._selector.unregister(visitor.link)
 
     def _answer(self, visitor: _Visitor, act: Act) -> None:
         """Begin what is asked and say what is done, as far as the time is right."""
         while visitor.link.fileno() in self._visitors:
             if visitor.due is None and not visitor.asked:
+                if visitor.asks_no_more:
+                    self._drop(visitor)
                 return
             if visitor.due is None:
                 visitor.due = self._begin(visitor.asked.popleft(), act)
@@ -121,7 +125,8 @@ class RoomDoor:
 
     def _drop(self, visitor: _Visitor) -> None:
         del self._visitors[visitor.link.fileno()]
-        self._selector.unregister(visitor.link)
+        if not visitor.asks_no_more:
+            self._selector.unregister(visitor.link)
         visitor.link.close()
 
 

@@ -15,6 +15,7 @@ from drivers.values import (
     Secured,
     StimEvent,
     StimFault,
+    StimState,
     TrainBegan,
     TrainEnded,
     TrainSettings,
@@ -148,6 +149,9 @@ class MagVentureLine:
         return at_once[0] if at_once else self.next(Disabled)
 
     # ---- what came of it --------------------------------------------------------------------------------------------
+
+    def state(self) -> StimState:
+        return self.driver.report.state
 
     @property
     def asked_bursts(self) -> int:

@@ -30,6 +30,7 @@ class VirtualRoom:
         roms: dict[str, bytes] = ROOM_ROMS,
         first_frame: int = 1,
         keeps_handles: bool = False,
+        piece_bytes: int = 65536,
     ) -> None:
         self.now_ns = 10**15
         self.source = SlowMotion(ROOM_BODIES)
@@ -44,6 +45,7 @@ class VirtualRoom:
         self.is_reachable = True
         self.clock: FrameClock | None = None
         self.exposures: list[int | None] = []  # of each frame in `frames`, as the clock fit dates it
+        self._piece_bytes = piece_bytes  # the driver is fed no more at a time
         self._camera = Camera(self.device)
         self._reader = CommandReader()
         self._rng = random.Random(1)
@@ -120,9 +122,9 @@ class VirtualRoom:
         _, _, link, data = heapq.heappop(self._flights)
         if link != self._link:
             return
-        if data:
-            self._do(self.tracker.feed(data, self.now_ns))
-        else:
+        for start in range(0, len(data), self._piece_bytes):
+            self._do(self.tracker.feed(data[start : start + self._piece_bytes], self.now_ns))
+        if not data:
             self._hang_up()
             self._do(self.tracker.disconnected(self.now_ns))
 

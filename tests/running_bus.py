@@ -22,11 +22,18 @@ ANYWHERE = NetworkSection(commands="tcp://127.0.0.1:0", telemetry="tcp://127.0.0
 class RunningBus:
     """Bound and serving between enter and exit. `calls`: what reached dispatch; `state_rev` may be set by the test."""
 
-    def __init__(self, dispatch: Dispatch | None = None, *, network: NetworkSection = ANYWHERE, epoch: int = 7) -> None:
+    def __init__(
+        self,
+        dispatch: Dispatch | None = None,
+        *,
+        network: NetworkSection = ANYWHERE,
+        epoch: int = 7,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         self.calls: list[Call] = []
         self.state_rev = 1
         self._answer = dispatch
-        self._network, self._epoch = network, epoch
+        self._network, self._epoch, self._clock = network, epoch, clock
         self._bound: concurrent.futures.Future[tuple[str, str]] = concurrent.futures.Future()
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "bus")
 
@@ -47,7 +54,7 @@ class RunningBus:
             chair="test",
             version="0",
             epoch=self._epoch,
-            clock=time.monotonic_ns,
+            clock=self._clock,
             utc=lambda: "2026-01-01T00:00:00Z",
             state_rev=lambda: self.state_rev,
             dispatch=self._dispatch,
@@ -87,7 +94,9 @@ class RunningBus:
 class RawClient:
     """A client without any of our code in it: JSON over bare sockets, as a stranger would write it."""
 
-    def __init__(self, commands: str, telemetry: str = "", topics: tuple[bytes, ...] = (), kind: int = zmq.DEALER) -> None:
+    def __init__(
+        self, commands: str, telemetry: str = "", topics: tuple[bytes, ...] = (), kind: int = zmq.DEALER, identity: bytes = b""
+    ) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.commands = self._context.socket(kind)
         self.updates = self._context.socket(zmq.SUB)
@@ -95,6 +104,8 @@ class RawClient:
             socket.setsockopt(zmq.RCVTIMEO, round(DEADLINE_S * 1000))
             socket.setsockopt(zmq.SNDTIMEO, round(DEADLINE_S * 1000))
             socket.setsockopt(zmq.LINGER, 0)
+        if identity:
+            self.commands.setsockopt(zmq.ROUTING_ID, identity)
         self.commands.connect(commands)
         if telemetry:
             self.updates.connect(telemetry)

@@ -1,5 +1,6 @@
 """What can go wrong with a MagVenture or its line: each ends disabled, with a reason, and with every pulse accounted for."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -127,7 +128,7 @@ def test_every_pulse_before_the_stop_has_a_receipt_or_falls_into_the_silence(tro
     line.next(StimFault, 1500)
     trouble.heal(line)
     line.run(1500)
-    fired = len([at_ns for at_ns in line.truth.pulses_ns]) / 3
+    fired = len(line.truth.pulses_ns) / 3
     assert heard == 3
     if trouble.name in ("silence", "wrong checksums", "power cycle"):
         assert fired >= line.asked_bursts
@@ -166,7 +167,7 @@ def test_stop_that_the_device_ignores_is_repeated_and_alarmed_once() -> None:
     assert [event.confirmed for event in line.all(Disabled)] == [False, True]
     tries = [at_ns for at_ns, sent in line.sent if bytes.fromhex("FE02020091FF") in sent and at_ns >= begun_ns]
     assert len(tries) >= 10
-    assert max(later - earlier for earlier, later in zip(tries, tries[1:], strict=False)) == 100 * MS
+    assert max(later - earlier for earlier, later in itertools.pairwise(tries)) == 100 * MS
     assert all(pulse_ns <= relief.at_ns for pulse_ns in line.truth.pulses_ns)
 
 
@@ -220,10 +221,10 @@ def test_absent_device_is_told_once_and_secured_when_it_comes() -> None:
     assert fault.what == "no answer"
     line.run(5000)
     assert len(line.all(StimFault)) == 1
-    assert line.driver.report.state is StimState.FAULT
+    assert line.state() is StimState.FAULT
     line.faults.silent = False
     line.next(Secured, 1000)
-    assert line.driver.report.state is StimState.STANDBY
+    assert line.state() is StimState.STANDBY
     assert line.driver.report.fault is None
 
 

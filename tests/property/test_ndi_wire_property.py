@@ -1,6 +1,7 @@
 """Polaris codecs over any values, any split of the stream, any bytes."""
 
 import contextlib
+import itertools
 import math
 import struct
 from collections.abc import Callable
@@ -75,7 +76,7 @@ def read_all(data: bytes, cuts: list[int]) -> list[Reply | type[WireError]]:
     """Everything that a reader makes of the bytes in those pieces."""
     reader, seen = ReplyReader(), []
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    for start, end in zip(places, places[1:], strict=False):  # noqa: RUF007
+    for start, end in itertools.pairwise(places):
         reader.push(data[start:end])
         while True:
             try:

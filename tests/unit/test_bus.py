@@ -315,6 +315,16 @@ def test_stop_is_answered_while_another_command_hangs() -> None:
         assert {client.reply()["id"] for _ in range(8)} == {f"hanging {number}" for number in range(8)}
 
 
+def test_a_client_that_comes_back_under_its_identity_is_answered_although_its_old_connection_still_stands() -> None:
+    with RunningBus() as bus, RawClient(bus.commands, identity=b"me") as before:
+        assert before.ask("hold", "1")["ok"]
+        with RawClient(bus.commands, identity=b"me") as after:
+            assert after.ask("hold", "2")["ok"]
+            assert after.ask("hold", "1")["ok"]
+        assert [call.request_id for call in bus.calls] == ["1", "2"]
+        assert bus.calls[0].client == bus.calls[1].client == b"me".hex()
+
+
 def test_commands_that_come_in_a_burst_are_all_answered() -> None:
     with RunningBus() as bus, RawClient(bus.commands) as client:
         for number in range(500):

@@ -147,7 +147,7 @@ def test_gaps_do_not_count_toward_the_fit_and_do_not_end_it() -> None:
 
 def test_a_gap_longer_than_the_window_ends_the_fit() -> None:
     case = run(frames=lambda every: [index for index in every if not 300 <= index < 600])
-    assert set(error for t_s, error in case.results if 10.0 <= t_s < 10.49) == {None}
+    assert {error for t_s, error in case.results if 10.0 <= t_s < 10.49} == {None}
     assert case.errors(after_s=10.6)
 
 

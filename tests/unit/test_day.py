@@ -152,6 +152,13 @@ def test_segments_of_one_session_are_one_session() -> None:
     assert (found.sessions_today, found.pulses_today) == (1, 90)
 
 
+def test_session_of_several_segments_reaches_from_its_first_pulse_to_its_last() -> None:
+    parts = [segment("a", "2026-03-02T13:00Z"), segment("a", "2026-03-03T13:00Z"), segment("a", "2026-03-03T06:00Z")]
+    found = verdict(parts, asked("2026-03-03T20:00Z"), LOOSE)
+    assert (found.sessions_today, found.sessions_rolling) == (0, 1)  # Monday's session, and its last pulse was seven hours ago
+    assert found.last_pulse_utc_us == parts[1].last_pulse_utc_us
+
+
 def test_threshold_pulses_are_counted_apart_and_hold_no_gap() -> None:
     hunt = segment("m", "2026-03-02T13:00Z", pulses=74, purpose=Purpose.MT)
     found = verdict([hunt], asked("2026-03-02T13:10Z"), msgspec.structs.replace(LOOSE, min_gap_s=3000))

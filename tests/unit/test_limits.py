@@ -67,6 +67,7 @@ def test_minimum_may_only_rise() -> None:
 def test_list_may_only_shrink() -> None:
     both = layer("product", allowed_protocols=["itbs600", "itbs1800"])
     assert merge((both, layer(allowed_protocols=["itbs600"]))).effective == {"allowed_protocols": ["itbs600"]}
+    assert faults(both, layer(allowed_protocols=["itbs1800", "itbs600"])) == []
     assert faults(both, layer(allowed_protocols=["itbs600", "cTBS600"])) == [("site", "allowed_protocols", "LOOSENS")]
 
 
@@ -82,6 +83,10 @@ def test_value_that_is_no_plain_number_is_refused(value: LimitValue) -> None:
 @pytest.mark.parametrize("value", [10, "itbs600", True, [1], ["itbs600", 2]])
 def test_list_of_protocols_holds_names_alone(value: LimitValue) -> None:
     assert faults(product_layer(), layer(allowed_protocols=value)) == [("site", "allowed_protocols", "BAD_VALUE")]
+
+
+def test_nothing_at_all_may_be_the_most() -> None:
+    assert faults(product_layer(), layer(max_sessions_per_day=0)) == []
 
 
 def test_count_is_a_whole_number() -> None:

@@ -1,5 +1,7 @@
 """The MagVenture driver step by step: what it refuses, what it takes as proof, what it sends and asks, and when."""
 
+import itertools
+
 import pytest
 
 from drivers.magventure import MagVentureStimulator
@@ -28,8 +30,10 @@ ASK_SHORT = bytes.fromhex("FE010000FF")
 ASK_LONG = bytes.fromhex("FE01053FFF")
 
 
-def new_driver(**changes: int) -> MagVentureStimulator:
-    return MagVentureStimulator("x100-option", COIL, **({"events_per_burst": 1, "max_amplitude_pct_mso": 80} | changes))
+def new_driver(start_temp_c: int = 40, stop_temp_c: int = 41) -> MagVentureStimulator:
+    return MagVentureStimulator(
+        "x100-option", COIL, events_per_burst=1, max_amplitude_pct_mso=80, start_temp_c=start_temp_c, stop_temp_c=stop_temp_c
+    )
 
 
 def bits(*, enabled: bool) -> StatusBits:
@@ -182,12 +186,12 @@ def test_standby_is_polled_every_500_ms_and_ready_every_250() -> None:
     line.connect()
     line.run(3000)
     asked = [at_ns for at_ns, sent in line.sent if sent == ASK_LONG][2:]
-    assert {later - earlier for earlier, later in zip(asked, asked[1:], strict=False)} == {500 * MS}
+    assert {later - earlier for earlier, later in itertools.pairwise(asked)} == {500 * MS}
     line = MagVentureLine()
     line.make_ready()
     line.run(3000)
     asked = [at_ns for at_ns, sent in line.sent if sent == ASK_LONG][-8:]
-    assert {later - earlier for earlier, later in zip(asked, asked[1:], strict=False)} == {250 * MS}
+    assert {later - earlier for earlier, later in itertools.pairwise(asked)} == {250 * MS}
 
 
 def test_one_question_at_a_time_is_out_while_armed() -> None:
@@ -197,7 +201,7 @@ def test_one_question_at_a_time_is_out_while_armed() -> None:
     commands = [decode_command(body) for _, sent in line.sent for body in FrameReader().feed(sent, 0)]
     times = [at_ns for at_ns, sent in line.sent for _ in FrameReader().feed(sent, 0)]
     begun = commands.index(SetEnabled(on=True))
-    gaps = [later - earlier for earlier, later in zip(times[begun:], times[begun + 1 :], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times[begun:])]
     assert min(gaps) >= 80 * MS
 
 
@@ -300,7 +304,7 @@ def test_prepare_names_every_reason_against_the_train() -> None:
     too_much = TrainSettings(amplitude_pct_mso=90, pulses_per_burst=3, intra_burst_interval_us=20_000, burst_hz="5.05", bursts=10)
     events = line.take(line.driver.prepare(too_much, line.now_ns))
     (fault,) = (event for event in events if isinstance(event, StimFault))
-    assert "90 % is outside 1 to 80 %" in fault.what
+    assert "90 % is outside 0 to 80 %" in fault.what
     assert "5.05 per second" in fault.what
     assert line.driver.prepared is None
 
@@ -361,6 +365,29 @@ def test_lower_temperature_limit_holds() -> None:
     line.connect()
     line.prepare()
     assert "the coil is at 22 degrees C, the limit is 22" in refusal(line, "enable")
+
+
+def test_fault_stands_until_it_is_acknowledged_in_standby() -> None:
+    line = MagVentureLine()
+    line.make_ready()
+    line.device.set_amplitude(60)
+    line.next(StimFault)
+    line.take(line.driver.acknowledge(line.now_ns))
+    assert line.driver.report.fault, "acknowledged while the disable was not yet proven"
+    line.next(Disabled)
+    assert line.state() is StimState.FAULT
+    line.take(line.driver.acknowledge(line.now_ns))
+    assert line.state() is StimState.STANDBY
+    assert line.driver.report.fault is None
+    assert line.driver.prepared is None
+
+
+def test_broken_frames_are_counted_as_damage() -> None:
+    line = MagVentureLine()
+    line.connect()
+    assert line.driver.damaged == 0
+    line.take(line.driver.feed(bytes.fromhex("FE01053EFF"), line.now_ns))
+    assert line.driver.damaged == 1
 
 
 def test_another_unit_on_the_cable_is_a_panel_act() -> None:

@@ -33,9 +33,8 @@ def test_model_without_a_record_is_refused(model: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"amplitude_pct_mso": 81}, "outside 1 to 80"),
-        ({"amplitude_pct_mso": 0}, "outside 1 to 80"),
-        ({"amplitude_pct_mso": -1}, "outside 1 to 80"),
+        ({"amplitude_pct_mso": 81}, "outside 0 to 80"),
+        ({"amplitude_pct_mso": -1}, "outside 0 to 80"),
         ({"pulses_per_burst": 6}, "1 to 5"),
         ({"pulses_per_burst": 0}, "1 to 5"),
         ({"intra_burst_interval_us": 20_100}, "device's steps"),
@@ -55,6 +54,10 @@ def test_model_without_a_record_is_refused(model: str) -> None:
 def test_one_broken_rule_gives_one_reason(changes: dict[str, int | str], word: str) -> None:
     (reason,) = reasons_against(replace(THETA, **changes), X100, 80)
     assert word in reason
+
+
+def test_zero_amplitude_is_taken_for_the_test_of_the_hardware_stop() -> None:
+    assert reasons_against(replace(THETA, amplitude_pct_mso=0), X100, 80) == ()
 
 
 @pytest.mark.parametrize(("rate", "taken"), [("20.1", False), ("20", True), ("0.1", True), ("100", True), ("101", False)])

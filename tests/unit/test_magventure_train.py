@@ -1,6 +1,7 @@
 """One train held against its plan: which receipts are its own and what counts as leaving the plan."""
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.magventure_train import TrainWatch
 from tests.magventure_line import MS, THETA
@@ -110,8 +111,6 @@ def test_receipt_beyond_the_plan_after_the_end_is_not_the_trains() -> None:
 
 
 def test_quick_trains_allow_for_the_hosts_own_lateness() -> None:
-    from msgspec.structs import replace
-
     quick = replace(THETA, pulses_per_burst=1, burst_hz="100", bursts=50)
     train = TrainWatch(quick, 1, 0)
     train.begin(0)

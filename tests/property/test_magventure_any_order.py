@@ -10,7 +10,7 @@ from drivers.magventure_wire import encode_event
 from drivers.protocols import Step
 from drivers.values import BurstFired, Disabled, StimEvent, StimFault, StimState, TrainSettings
 from tests.magventure_line import COIL, MS, START_NS, THETA, MagVentureLine
-from tests.property.test_magventure_codec import EVENTS
+from tests.magventure_values import EVENTS
 
 DISABLE = encode_command(SetEnabled(on=False))
 SHORT_TRAIN = TrainSettings(amplitude_pct_mso=40, pulses_per_burst=3, intra_burst_interval_us=20_000, burst_hz="10", bursts=4)

@@ -15,7 +15,7 @@ from drivers.values import StimReport, StimState, TrainSettings
 POSE_MAX_AGE_NS = 100_000_000  # a head moves 0.1 mm in 50 ms as a rule, 4 mm at its fastest: older is not known
 BEAT_START_NS = 200_000_000  # a daemon that has not spoken for so long refuses every start
 BEAT_RUN_NS = 300_000_000  # and for so long ends what runs
-SUPERVISOR_NS = 1_000_000_000  # second line of defence: longer than any scheduling hiccup of an idle process
+SUPERVISOR_NS = 600_000_000  # second line of defence: longer than any scheduling hiccup of an idle process
 STIM_REPORT_START_NS = 500_000_000  # a start wants a report younger than this
 STIM_REPORT_RUN_NS = 1_500_000_000  # a device that answers nothing at all for so long is silent (its own answer limit is 1 s)
 WALL_TOLERANCE_NS = 2_000_000_000  # wall against monotonic clock between intent and fire: a step or a suspend voids the grant

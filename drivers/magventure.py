@@ -83,7 +83,6 @@ class MagVentureStimulator:
         self._events_per_burst = events_per_burst
         self._max_amplitude_pct_mso = max_amplitude_pct_mso
         self._start_temp_c, self._stop_temp_c = start_temp_c, stop_temp_c
-        self._where = where
         self._phase = Phase.OFF
         self._forget()
         self._report = StimReport(received_ns=0, state=StimState.DISCONNECTED)
@@ -327,9 +326,12 @@ class MagVentureStimulator:
             self._make_safe(now_ns)
 
     def _tell_fault(self, what: str, remedy: str, now_ns: int) -> None:
+        """A fault stands, unless it is of the line alone: that one never hides or clears another."""
         self._events.append(StimFault(what=what, remedy=remedy, at_ns=now_ns))
-        self._fault = what
-        self._fault_clears_when_secured = self._phase is Phase.SECURING
+        is_of_the_line = self._phase is Phase.SECURING
+        if not is_of_the_line or self._fault is None or self._fault_clears_when_secured:
+            self._fault = what
+            self._fault_clears_when_secured = is_of_the_line
 
     def _refusal(self, what: str, remedy: str, now_ns: int) -> Step[StimEvent]:
         self._events.append(StimFault(what=what, remedy=remedy, at_ns=now_ns))
@@ -380,9 +382,8 @@ class MagVentureStimulator:
 
     def _secure_again(self, now_ns: int) -> None:
         """Nobody answers: begin as on a fresh line."""
-        self._tell_fault(f"no answer {MISSED_LIMIT} times in a row", CHECK_LINE, now_ns)
         self._phase, self._prepared = Phase.SECURING, None
-        self._fault_clears_when_secured = True
+        self._tell_fault(f"no answer {MISSED_LIMIT} times in a row", CHECK_LINE, now_ns)
         self._found_enabled = self._found_running = False
         self._begin_safing(now_ns, enable_in_doubt=False)
 

@@ -29,6 +29,8 @@ __all__ = ["BodyPose", "CameraFaults", "CameraSim", "PoseSource", "SlowMotion", 
 NOISE_MM, NOISE_DEG = 0.05, 0.03  # per axis and pose: 0.045 mm RMS measured on a Vega at rest (10.1186/s13014-021-01804-7)
 UNREAD_NS = 1_000_000  # a client that takes nothing is tried again so late
 RECEIVE_BYTES = 65536
+MOST_UNREAD = 100_000  # pieces of replies: a client that reads none of so many is gone
+LAST_PORT = 65535
 
 
 class _Peer:
@@ -161,8 +163,8 @@ class CameraSim:
             self._drop(peer)
             return
         for line in peer.reader.push(data):
-            self._queue(peer, self._camera.answer(peer.number, line))
-            if self.faults.takes("close"):
+            peer.due += pieces(self._camera.answer(peer.number, line), self.faults, self._clock())
+            if self.faults.takes("close") or len(peer.due) > MOST_UNREAD:
                 self._drop(peer)
                 return
 
@@ -171,11 +173,6 @@ class CameraSim:
         self._selector.unregister(peer.link)
         peer.link.close()
         del self._peers[peer.number]
-
-    # ---- the line ----------------------------------------------------------------------------------------------------
-
-    def _queue(self, peer: _Peer, reply: bytes) -> None:
-        peer.due += pieces(reply, self.faults, self._clock())
 
     def _deliver(self, peer: _Peer, now_ns: int) -> None:
         while peer.due and peer.due[0][0] <= now_ns:
@@ -210,7 +207,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. Exit codes: 0, 64 (a bad option), 65 (a bad tool file), 69 (no such port)."""
     host, colon, port = args.tcp.rpartition(":")
-    if not colon or not port.isdecimal():
+    if not colon or not port.isdecimal() or int(port) > LAST_PORT:
         return _complain(64, f"--tcp {args.tcp}: HOST:PORT is needed, as in 127.0.0.1:{TCP_PORT}")
     bodies = dict(ROOM_BODIES)
     for path in args.tool:
@@ -230,7 +227,7 @@ def main(args: argparse.Namespace) -> int:
             seed=args.seed,
             first_frame=args.first_frame,
         )
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         return _complain(69, f"--tcp {args.tcp}: cannot listen there ({error}); choose a free port")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: camera.stop())

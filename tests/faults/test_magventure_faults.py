@@ -240,6 +240,32 @@ def test_silence_in_standby_secures_again() -> None:
     line.next(Secured, 1000)
 
 
+def test_fault_that_nobody_has_seen_outlives_a_silence_and_a_securing() -> None:
+    line = MagVentureLine()
+    line.make_ready()
+    line.device.set_amplitude(60)
+    line.next(Disabled)
+    line.faults.silent = True
+    line.within(3000, lambda: "no answer" in line.fault_texts)
+    line.faults.silent = False
+    line.next(Secured, 1000)
+    assert line.state() is StimState.FAULT
+    assert "amplitude changed" in str(line.driver.report.fault)
+
+
+def test_receipt_long_after_a_stop_is_not_the_stopped_trains_even_if_its_end_was_never_told() -> None:
+    line = MagVentureLine()
+    line.make_ready()
+    line.start()
+    line.faults.stuck_running = True
+    line.stop()
+    line.run(300)
+    line.device.enable(line.now_ns)
+    line.device.trigger(line.now_ns)
+    line.run(1)
+    assert [event.asked for event in line.all(BurstFired)] == [True, False]
+
+
 def test_one_lost_answer_in_standby_is_no_fault() -> None:
     line = MagVentureLine()
     line.connect()

@@ -170,6 +170,15 @@ def test_prepared_settings_outlive_a_stop_and_a_second_train_needs_no_second_pre
     assert line.asked_bursts == 20
 
 
+def test_only_a_whole_status_makes_the_report_newer() -> None:
+    line = MagVentureLine()
+    line.make_ready()
+    line.run(1000)
+    asked = [at_ns for at_ns, sent in line.sent if sent == ASK_LONG]
+    received = {event.received_ns for event in line.all(StimReport)} - {0}
+    assert received <= {at_ns + 20 * MS for at_ns in asked}
+
+
 def test_two_trains_in_one_enable() -> None:
     line = MagVentureLine()
     line.make_ready()

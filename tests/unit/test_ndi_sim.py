@@ -1,0 +1,523 @@
+"""The simulated camera: what real clients send, who may send it, whose tools are seen, and how it lives as a program."""
+
+import argparse
+import contextlib
+import itertools
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from drivers.ndi_pose_wire import HandleState, TrackingReply, decode_bx, decode_tx
+from drivers.ndi_setup_wire import Port, decode_ports, decode_version, encode_chunks
+from drivers.ndi_wire import BinaryReply, ReplyReader, TextReply, encode_command
+from drivers.rom_wire import build_rom, parse_rom
+from sim.ndi_camera import Camera
+from sim.ndi_device import Device
+from sim.ndi_poses import BodyPose, SlowMotion
+from sim.ndi_room_tools import COIL, HEAD, POINTER, ROOM_BODIES, ROOM_ROMS
+from sim.ndi_sim import CameraSim, add_arguments, main
+from sim.world_geometry import Pose, from_rotation_vector
+
+MS = 1_000_000
+STRANGER = build_rom([(0.0, 0.0, 0.0), (0.0, 50.0, 0.0), (70.0, 0.0, 0.0)], "8700339")
+HOST, OTHER = 1, 2
+
+
+class Bench:
+    """A camera on a made-up clock, spoken to line by line."""
+
+    def __init__(self, rate_hz: int = 60, **options: float | bool | str) -> None:
+        self.now_ns = 10**12
+        self.source = SlowMotion(ROOM_BODIES)
+        self.device = Device(self.source, rate_hz, lambda: self.now_ns, **options)  # type: ignore[arg-type]
+        self.camera = Camera(self.device)
+
+    def ask(self, line: str, client: int = HOST) -> str:
+        """A line as it stands (no CR); the text of its reply."""
+        reply = self.reply(line, client)
+        assert isinstance(reply, TextReply)
+        return reply.text
+
+    def order(self, name: str, arguments: str = "", client: int = HOST) -> str:
+        return self.ask(encode_command(name, arguments)[:-1].decode("latin-1"), client)
+
+    def bx(self, options: str = "0801", client: int = HOST) -> TrackingReply:
+        reply = self.reply(f"BX {options}", client)
+        assert isinstance(reply, BinaryReply), reply
+        return decode_bx(reply.body, int(options, 16))
+
+    def reply(self, line: str, client: int = HOST) -> TextReply | BinaryReply:
+        reader = ReplyReader()
+        reader.push(self.camera.answer(client, line.encode("latin-1")))
+        reply = reader.pull()
+        assert reply is not None and reader.pull() is None
+        return reply
+
+    def load(self, rom: bytes, client: int = HOST) -> str:
+        handle = self.order("PHRQ", "*********1****", client)
+        for chunk in encode_chunks(int(handle, 16), rom.ljust(1024, b"\0")):
+            assert self.order("PVWR", chunk, client) == "OKAY"
+        assert self.order("PINIT", handle, client) == "OKAY"
+        assert self.order("PENA", f"{handle}D", client) == "OKAY"
+        return handle
+
+    def tracking(self, *roms: bytes) -> "Bench":
+        assert self.ask("INIT:E3A5") == "OKAY"
+        for rom in roms:
+            self.load(rom)
+        assert self.ask("TSTART:5423") == "OKAY"
+        return self
+
+
+# ---- what real clients send -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tools", [1, 2, 3])
+def test_scikit_surgery_finds_its_way_from_init_to_poses(tools: int) -> None:
+    bench, roms = Bench(), list(ROOM_ROMS.values())[:tools]
+    assert bench.ask("INIT:E3A5") == "OKAY"
+    assert bench.ask("PHSR:01E03E") == "00"
+    handles = []
+    for rom in roms:
+        handles.append(bench.ask("PHRQ:*********1****A4C1"))
+        for chunk in encode_chunks(int(handles[-1], 16), rom.ljust(1024, b"\0")):
+            assert bench.order("PVWR", chunk) == "OKAY"
+    assert bench.ask("PHSR:01E03E") == "00"
+    loaded = decode_ports(bench.ask("PHSR:02E17E"))
+    assert loaded == tuple(Port(number, 0x001) for number in range(1, tools + 1))
+    for handle in handles:
+        assert bench.order("PINIT", handle) == "OKAY"
+    initialised = decode_ports(bench.ask("PHSR:0321BF"))
+    assert initialised == tuple(Port(number, 0x011) for number in range(1, tools + 1))
+    for port in initialised:
+        assert bench.order("PENA", f"{port.handle:02X}D") == "OKAY"
+    assert decode_ports(bench.ask("PHSR:04E3FE")) == tuple(Port(number, 0x031) for number in range(1, tools + 1))
+    assert decode_version(bench.ask("VER:065EE")).freeze_tag == "Polaris Vega 008"
+    assert "\nFreeze Tag: Polaris Vega 008\n" in bench.ask("VER:065EE")
+    assert bench.ask("TSTART:5423") == "OKAY"
+    seen = decode_tx(bench.ask("TX:0801C19B")).tools
+    assert [report.state for report in seen] == [HandleState.VALID] * tools
+    assert bench.ask("TSTOP:2C14") == "OKAY"
+
+
+@pytest.mark.parametrize(
+    ("line", "reply"),
+    [
+        ("INIT", "OKAY"),
+        ("INIT ", "OKAY"),
+        ("COMM:000000084", "OKAY"),
+        ("COMM:500000048", "OKAY"),
+        ("COMM 70001", "OKAY"),
+        ("BEEP:28544", "1"),
+        ("BEEP 0", "ERROR23"),
+        ("APIREV ", "G.001.005"),
+        ("ECHO Hello there", "Hello there"),
+        ("VER 5", "008"),
+        ("VER 9", "ERROR23"),
+        ("SFLIST:03500F", "0"),
+        ("SSTAT:0003BDC0", "0000"),
+        ("PHSR:0020FF", "00"),
+        ("TSTOP:2C14", "OKAY"),
+        ("GET:Param.Tracking.Frame FrequencyEF07", "Param.Tracking.Frame Frequency=60"),
+        ("get PS-0.Param.Tracking.Track Frequency", "Param.Tracking.Track Frequency=2"),
+        ("GET Device.*", "Device.Type.0=PS\nDevice.Instance.0=0"),
+        ("GET No.Such", "ERROR34"),
+        ("GETINFO:Config.*", "ERROR04"),
+        ("GETINFO Config.*", "ERROR34"),
+        ("SET Param.Tracking.Frame Frequency=401", "ERROR36"),
+        ("SET Param.Tracking.Frame Frequency=fast", "ERROR35"),
+        ("SET Features.Hardware.Model=x", "ERROR39"),
+        ("SET Param.Tracking.Frame Frequency", "ERROR07"),
+        ("DFLT Param.Tracking.*", "OKAY"),
+        ("SAVE ", "OKAY"),
+        ("IRATE:2A", "ERROR04"),
+        ("IRATE 2", "OKAY"),
+        ("VSEL 1", "OKAY"),
+        ("3D 015", "ERROR0C"),
+        ("BX2 --6d=tools", "ERROR01"),
+        ("STREAM BX 0801", "ERROR01"),
+        ("PSTAT:01", "ERROR04"),
+        ("IRED 010000", "ERROR01"),
+        ("nonsense", "ERROR01"),
+        ("", "ERROR01"),
+        ("\x00\xff", "ERROR01"),
+        ("BX:0801FFFF", "ERROR04"),
+        ("PHSR 1", "ERROR03"),
+        ("PHSR 011", "ERROR02"),
+        ("PHSR 09", "ERROR23"),
+        ("PHF 0A", "ERROR08"),
+        ("PHF zz", "ERROR23"),
+        ("PENA 01D", "ERROR08"),
+        ("X" * 5000, "ERROR02"),
+        ("RESET 0", "RESET"),
+        ("RESET 7", "ERROR23"),
+    ],
+)
+def test_every_line_gets_its_one_answer(line: str, reply: str) -> None:
+    bench = Bench()
+    assert bench.ask("INIT:E3A5") == "OKAY"
+    assert bench.ask(line[:2049]) == reply
+
+
+def test_plus_asks_for_handle_information() -> None:
+    bench = Bench()
+    bench.order("INIT")
+    handle = bench.load(ROOM_ROMS[COIL])
+    assert bench.order("PHINF", f"{handle}0001").endswith("31")
+    assert bench.order("PHINF", handle) == bench.order("PHINF", f"{handle}0001")
+    text = bench.order("PHINF", f"{handle}0025")
+    assert len(text) == 33 + 20 + 14 and text[33:53].strip() == "ATMSD-COIL"
+    assert bench.order("PDIS", handle) == "OKAY"
+    assert bench.order("PHINF", f"{handle}0001").endswith("11")
+    assert bench.order("PHF", handle) == "OKAY"
+    assert bench.order("PHINF", f"{handle}0001") == "ERROR08"
+
+
+def test_modes_are_enforced() -> None:
+    bench = Bench()
+    for line in ("PHSR 00", "TSTART ", "BX 0801", "TX 0801", "TSTOP ", "SET Param.System Beeper=0"):
+        assert bench.ask(line) == "ERROR10", line
+    bench.order("INIT")
+    for line in ("BX 0801", "TX 0801"):
+        assert bench.ask(line) == "ERROR0C", line
+    handle = bench.order("PHRQ", "*********1****")
+    assert bench.order("PHINF", handle) == "UNOCCUPIED"
+    assert bench.order("PINIT", handle) == "ERROR0D"
+    assert bench.order("PENA", f"{handle}D") == "ERROR0E"
+    assert bench.order("PDIS", handle) == "ERROR0F"
+    loaded = bench.load(ROOM_ROMS[COIL])
+    assert bench.order("PENA", f"{loaded}X") == "ERROR09"
+    bench.order("TSTART")
+    for line in ("PHSR 00", "TSTART ", "PHRQ *********1****", "SET Param.Tracking.Frame Frequency=30"):
+        assert bench.ask(line) == "ERROR0C", line
+    assert bench.ask("GET Param.System Beeper") == "Param.System Beeper=1"
+    bench.order("INIT")
+    assert bench.ask("BX 0801") == "ERROR0C", "INIT ends tracking"
+    bench.order("RESET")
+    assert bench.ask("PHSR 00") == "ERROR10"
+
+
+def test_a_tool_that_is_only_enabled_initialises_itself() -> None:
+    bench = Bench()
+    bench.order("INIT")
+    handle = bench.order("PHRQ", "*********1****")
+    for chunk in encode_chunks(int(handle, 16), ROOM_ROMS[COIL]):
+        bench.order("PVWR", chunk)
+    assert bench.order("PENA", f"{handle}D") == "OKAY"
+    assert bench.order("PHINF", f"{handle}0001").endswith("31")
+
+
+def test_handles_run_out() -> None:
+    bench = Bench()
+    bench.order("INIT")
+    assert {bench.order("PHRQ", "*********1****") for _ in range(255)} == {f"{number:02X}" for number in range(1, 256)}
+    assert bench.order("PHRQ", "*********1****") == "ERROR2D"
+
+
+# ---- owners and onlookers -------------------------------------------------------------------------------------------
+
+
+def test_the_first_to_change_something_owns_the_camera_and_the_others_look() -> None:
+    bench = Bench()
+    assert bench.ask("VER 4", OTHER).startswith("Polaris Vega")
+    bench.tracking(ROOM_ROMS[HEAD])
+    assert bench.order("TSTOP", client=OTHER) == "ERROR39"
+    assert bench.order("INIT", client=OTHER) == "ERROR39"
+    assert bench.ask("COMM 00000", OTHER) == "OKAY"
+    assert bench.bx(client=OTHER) == bench.bx(client=HOST)
+    bench.camera.left(OTHER)
+    assert bench.order("INIT", client=OTHER) == "ERROR39"
+    bench.camera.left(HOST)
+    assert bench.order("INIT", client=OTHER) == "OKAY"
+
+
+# ---- frames ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_frame_can_be_read_its_latency_after_exposure_and_shows_the_body_then() -> None:
+    bench = Bench(100, latency_ms=5.0, first_frame=41).tracking(ROOM_ROMS[HEAD])
+    start_ns = bench.now_ns - 5 * MS
+    for step in range(50):
+        bench.now_ns = start_ns + 5 * MS + step * MS
+        (report,) = bench.bx().tools
+        exposed_ns = start_ns + step // 10 * 10 * MS
+        assert report.frame_number == 41 + step // 10
+        truth = bench.source.pose(HEAD, exposed_ns)
+        assert truth is not None and report.pose is not None
+        assert report.pose.mm == pytest.approx(truth.in_tracker_mm, abs=1e-3)
+
+
+@pytest.mark.parametrize(("rate_hz", "latency_ms"), [(60, 14), (100, 14), (101, 3), (400, 3)])
+def test_latency_is_14_ms_up_to_100_hz_and_3_above(rate_hz: int, latency_ms: int) -> None:
+    bench = Bench(rate_hz).tracking(ROOM_ROMS[HEAD])
+    (report,) = bench.bx().tools
+    truth = bench.source.pose(HEAD, bench.now_ns - latency_ms * MS)
+    assert report.pose is not None and truth is not None
+    assert report.pose.mm == pytest.approx(truth.in_tracker_mm, abs=1e-3)
+
+
+def test_asking_again_gives_the_same_frame_with_the_same_noise() -> None:
+    bench = Bench(noise_mm=0.05, noise_deg=0.03, seed=1).tracking(ROOM_ROMS[HEAD])
+    first = bench.bx()
+    assert bench.bx() == first
+    bench.now_ns += 17 * MS
+    assert bench.bx() != first
+
+
+def test_noise_has_the_stated_size() -> None:
+    bench = Bench(400, noise_mm=0.05, seed=1).tracking(ROOM_ROMS[HEAD])
+    off = []
+    for _ in range(600):
+        bench.now_ns += 2_500_000
+        (report,) = bench.bx().tools
+        truth = bench.source.pose(HEAD, bench.now_ns - 3 * MS)
+        assert report.pose is not None and truth is not None
+        off += [got - true for got, true in zip(report.pose.mm, truth.in_tracker_mm, strict=True)]
+    assert (sum(each * each for each in off) / len(off)) ** 0.5 == pytest.approx(0.05, rel=0.1)
+
+
+def test_a_new_rate_goes_on_from_the_newest_frame() -> None:
+    bench = Bench(60)
+    bench.order("INIT")
+    bench.load(ROOM_ROMS[HEAD])
+    assert bench.ask("SET Param.Tracking.Frame Frequency=400") == "OKAY"
+    bench.order("TSTART")
+    first = bench.bx().tools[0].frame_number
+    bench.now_ns += 1000 * MS
+    last = bench.bx().tools[0].frame_number
+    assert first is not None and last is not None and last - first == pytest.approx(400, abs=5)
+
+
+def test_a_track_rate_below_every_frame_gives_every_third() -> None:
+    bench = Bench(60)
+    bench.order("INIT")
+    bench.load(ROOM_ROMS[HEAD])
+    assert bench.ask("SET Param.Tracking.Track Frequency=0") == "OKAY"
+    bench.order("TSTART")
+    numbers = set()
+    for _ in range(60):
+        bench.now_ns += 16_666_667
+        numbers.add(bench.bx().tools[0].frame_number)
+    assert 19 <= len(numbers) <= 21
+
+
+def test_further_options_bring_markers_and_strays() -> None:
+    bench = Bench().tracking(ROOM_ROMS[COIL])
+    (report,) = bench.bx("180B").tools
+    assert report.markers_mm is not None and report.pose is not None and len(report.markers_mm) == 4
+    assert report.markers_mm[0] == pytest.approx(report.pose.mm, abs=1e-3), "the coil's first sphere is its origin"
+    assert report.marker_info == bytes(9) + b"\x33\x33"
+    assert bench.bx("1803").strays_mm == ()
+
+
+def test_out_of_volume_comes_as_missing_unless_asked_for() -> None:
+    bench = Bench().tracking(ROOM_ROMS[COIL])
+    bench.device.faults.out_of_volume.add(COIL)
+    assert bench.bx("0001").tools[0].state is HandleState.MISSING
+    (report,) = bench.bx("0801").tools
+    assert report.state is HandleState.VALID and report.port_status is not None and report.port_status & 0x40
+
+
+# ---- strangers' tools -----------------------------------------------------------------------------------------------
+
+
+def body_at(bench: Bench, body: str) -> BodyPose:
+    pose = bench.source.pose(body, bench.now_ns - 14 * MS)
+    assert pose is not None
+    return pose
+
+
+def test_a_file_with_a_bodys_markers_in_another_order_is_that_body() -> None:
+    markers = [(x + 0.05, y - 0.05, z) for x, y, z in reversed(ROOM_BODIES[POINTER].markers_mm)]
+    bench = Bench().tracking(build_rom(markers, "OTHER"))
+    (report,) = bench.bx().tools
+    assert report.pose is not None
+    assert report.pose.mm == pytest.approx(body_at(bench, POINTER).in_tracker_mm, abs=1e-3)
+
+
+def test_a_file_with_a_bodys_markers_in_another_frame_is_seen_where_its_own_origin_is() -> None:
+    moved = Pose(from_rotation_vector((20.0, -35.0, 50.0)), (11.0, -7.0, 31.0))  # tool_from_body
+    markers = [moved.carry(marker) for marker in ROOM_BODIES[COIL].markers_mm]
+    bench = Bench().tracking(build_rom(markers, "OTHER"))
+    (report,) = bench.bx("0809").tools
+    body = body_at(bench, COIL)
+    assert report.pose is not None and report.markers_mm is not None
+    seen = Pose(body.wxyz, body.in_tracker_mm)
+    for got, marker in zip(report.markers_mm, ROOM_BODIES[COIL].markers_mm, strict=True):
+        assert got == pytest.approx(seen.carry(marker), abs=1e-2)
+    assert report.pose.mm == pytest.approx((seen @ moved.inverse()).mm, abs=1e-2)
+
+
+def test_a_mirrored_tool_is_not_the_body() -> None:
+    markers = [(x, y, -z) for x, y, z in ROOM_BODIES[HEAD].markers_mm]
+    bench = Bench().tracking(build_rom(markers, "MIRROR"))
+    (report,) = bench.bx().tools
+    assert report.pose is not None
+    assert report.pose.mm != pytest.approx(body_at(bench, HEAD).in_tracker_mm, abs=5.0)
+
+
+def test_a_file_with_a_bodys_part_number_is_that_body() -> None:
+    markers = [(x, y, z + 3.0 * x) for x, y, z in ROOM_BODIES[HEAD].markers_mm]
+    bench = Bench().tracking(build_rom(markers, "ATMSD-HEAD"))
+    (report,) = bench.bx().tools
+    assert report.pose is not None
+    assert report.pose.mm == pytest.approx(body_at(bench, HEAD).in_tracker_mm, abs=1e-3)
+
+
+@pytest.mark.parametrize("rom", [STRANGER, bytes(752), b"not a tool file at all", STRANGER[:4] + b"\0\0" + STRANGER[6:]])
+def test_any_other_file_gets_a_visible_slow_pose_of_its_own(rom: bytes) -> None:
+    bench = Bench().tracking(rom, STRANGER, ROOM_ROMS[HEAD])
+    places = []
+    for _ in range(120):
+        bench.now_ns += 16_666_667
+        reports = bench.bx().tools
+        assert all(report.state is HandleState.VALID and report.port_status == 0x31 for report in reports)
+        places.append([report.pose.mm for report in reports if report.pose is not None])
+    assert len({place[0] for place in places}) > 100, "it moves"
+    assert all(-2400.0 < place[0][2] < -950.0 for place in places)
+    for before, after in itertools.pairwise(places):
+        assert sum((a - b) ** 2 for a, b in zip(before[0], after[0], strict=True)) ** 0.5 < 1.0
+    apart = [sum((a - b) ** 2 for a, b in zip(place[0], place[1], strict=True)) ** 0.5 for place in places]
+    assert min(apart) > 50.0
+
+
+def test_a_file_with_a_false_checksum_is_refused_at_pinit() -> None:
+    bench = Bench()
+    bench.order("INIT")
+    handle = bench.order("PHRQ", "*********1****")
+    damaged = bytearray(ROOM_ROMS[COIL])
+    damaged[0x50] ^= 1
+    for chunk in encode_chunks(int(handle, 16), bytes(damaged)):
+        assert bench.order("PVWR", chunk) == "OKAY"
+    assert bench.order("PINIT", handle) == "ERROR13"
+
+
+def test_the_rooms_tools_have_four_spheres_whose_distances_all_differ_by_2_mm() -> None:
+    distances = []
+    for name, body in ROOM_BODIES.items():
+        assert parse_rom(ROOM_ROMS[name]) == body and len(body.markers_mm) == 4
+        for index, one in enumerate(body.markers_mm):
+            distances += [sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5 for other in body.markers_mm[:index]]
+    distances.sort()
+    assert len(distances) == 18 and distances[0] > 45.0
+    assert min(after - before for before, after in itertools.pairwise(distances)) > 2.0
+
+
+# ---- on TCP ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def camera() -> Iterator[CameraSim]:
+    camera = CameraSim("127.0.0.1", 0, 60, SlowMotion(ROOM_BODIES))
+    camera.start()
+    yield camera
+    camera.stop()
+
+
+@contextlib.contextmanager
+def client(camera: CameraSim) -> Iterator[socket.socket]:
+    with socket.create_connection(camera.endpoint, timeout=10.0) as link:
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield link
+
+
+def read(link: socket.socket, reader: ReplyReader | None = None) -> str:
+    reader = reader or ReplyReader()
+    while (reply := reader.pull()) is None:
+        data = link.recv(65536)
+        assert data, "the camera hung up"
+        reader.push(data)
+    assert isinstance(reply, TextReply)
+    return reply.text
+
+
+def test_a_command_in_pieces_and_two_in_one_packet_are_answered_in_order(camera: CameraSim) -> None:
+    with client(camera) as link:
+        for byte in b"INIT:E3A5":
+            link.sendall(bytes([byte]))
+        reader = ReplyReader()
+        link.sendall(b"\rAPIREV:443E\rECHO x\r")
+        assert [read(link, reader) for _ in range(3)] == ["OKAY", "G.001.005", "x"]
+
+
+def test_port_probes_come_and_go_and_own_nothing(camera: CameraSim) -> None:
+    for _ in range(20):
+        with client(camera):
+            pass
+    with client(camera) as silent, client(camera) as first, client(camera) as second:
+        first.sendall(b"INIT\r")
+        assert read(first) == "OKAY"
+        second.sendall(b"INIT\r")
+        assert read(second) == "ERROR39"
+        silent.sendall(b"VER 5\r")
+        assert read(silent) == "008"
+
+
+def test_the_owners_place_is_free_as_soon_as_its_socket_closes(camera: CameraSim) -> None:
+    for _ in range(20):
+        with client(camera) as link:
+            link.sendall(b"INIT\r")
+            assert read(link) == "OKAY"
+
+
+def test_a_client_that_never_reads_does_not_hold_up_the_others(camera: CameraSim) -> None:
+    with client(camera) as deaf, client(camera) as link:
+        deaf.settimeout(0.2)
+        with contextlib.suppress(OSError):  # the camera ends it, or takes no more
+            for _ in range(200):
+                deaf.sendall(b"GET *\r" * 1000)
+        link.sendall(b"APIREV\r")
+        assert read(link) == "G.001.005"
+
+
+def test_stopping_twice_and_stopping_before_the_start_are_harmless() -> None:
+    camera = CameraSim("127.0.0.1", 0, 60, SlowMotion(ROOM_BODIES))
+    camera.stop()
+    camera.run_forever()
+    camera.stop()
+
+
+# ---- as a program ---------------------------------------------------------------------------------------------------
+
+PROGRAM = (
+    "import argparse, sys; from sim.ndi_sim import add_arguments, main; parser = argparse.ArgumentParser(); add_arguments(parser);"
+    "sys.exit(main(parser.parse_args()))"
+)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_program_tells_its_endpoint_serves_and_ends_with_0_on_a_signal(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", PROGRAM, "--tcp", "127.0.0.1:0", "--rate", "400"], stdout=subprocess.PIPE) as program:
+        try:
+            assert program.stdout is not None
+            told = json.loads(program.stdout.readline())
+            host, _, port = told["endpoints"]["camera"].removeprefix("tcp://").rpartition(":")
+            with socket.create_connection((host, int(port)), timeout=10.0) as link:
+                link.sendall(b"INIT\rGET Param.Tracking.Frame Frequency\r")
+                reader = ReplyReader()
+                assert [read(link, reader) for _ in range(2)] == ["OKAY", "Param.Tracking.Frame Frequency=400"]
+                program.send_signal(number)
+                assert program.wait(10.0) == 0
+        finally:
+            program.kill()
+
+
+def run_main(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return main(parser.parse_args(arguments))
+
+
+def test_bad_options_end_with_a_code_and_one_line_that_says_what_to_do(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main("--tcp", "nowhere") == 64
+    assert run_main("--tcp", "127.0.0.1:99999") == 64
+    assert run_main("--tool", f"{tmp_path}/none.rom") == 65
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert run_main("--tcp", f"127.0.0.1:{taken.getsockname()[1]}") == 69
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4 and all(line.startswith("--t") for line in lines)

@@ -365,7 +365,7 @@ def _with_receipt(session: Session, receipt: Receipt, moment: Moment) -> Session
 
 def _with_finding(train: Train, found: Mapping[tuple[str, int], int]) -> Train:
     pulses = found.get((train.run_id, train.grant_no))
-    return train if pulses is None or train.basis is not Basis.INTENT_IN_FULL else replace(train, reconciled_pulses=pulses)
+    return train if pulses is None else replace(train, reconciled_pulses=pulses)
 
 
 def _stray(seq: int, moment: Moment, seen: UngrantedSeen) -> Stray:

@@ -163,7 +163,7 @@ class StimBody(Message, frozen=True, kw_only=True):
 
 
 class TrainBody(Message, frozen=True, kw_only=True):
-    """The running or coming train. `state`: waiting, granted, running, done, broken."""
+    """The running or coming train. `state`: waiting, intending, granted, running, done, broken."""
 
     train: int
     trains: int
@@ -267,7 +267,10 @@ class Expect(Params, frozen=True, kw_only=True):
 
 
 class Request(Params, frozen=True, kw_only=True):
-    """`id` is the client's own, new for every command: the same id again gets the same reply and does nothing."""
+    """`id` is the client's own, new for every command: the same id again gets the same reply and does nothing.
+
+    `stop`, `hello` and `snapshot` are always carried out and answered afresh.
+    """
 
     id: str
     method: str
@@ -312,7 +315,7 @@ class Error(Message, frozen=True, kw_only=True):
 class Reply(Message, frozen=True, kw_only=True):
     id: str
     ok: bool
-    result: msgspec.Raw | None = None
+    result: msgspec.Raw = msgspec.Raw(b"null")
     error: Error | None = None
 
 

@@ -4,6 +4,7 @@ Never catch up, never shorten a gap: what is late moves everything after it.
 """
 
 from fractions import Fraction
+from itertools import pairwise
 
 import msgspec
 
@@ -49,28 +50,28 @@ class TrainTally(msgspec.Struct, frozen=True, kw_only=True):
 def bursts_given(tally: TrainTally, burst_period_ns: int) -> tuple[int, bool]:
     """How many bursts count, and whether the device confirmed that very number.
 
-    Never less than the device reported. Where its reports may have holes, or its end is unknown, the plan fills them: a burst
-    that may have been given was given.
+    Never less than the device reported. Where its end is unknown the plan counts; where its reports may have holes, every burst
+    that the plan had begun between the start that was sent and the end that was confirmed.
     """
     seen = len(tally.events_ns)
     if tally.ended_ns is None:
         return max(seen, tally.bursts_planned), False
-    by_plan = min(tally.bursts_planned, _bursts_by(tally, tally.ended_ns, burst_period_ns))
-    return max(seen, by_plan), tally.link_sound and seen >= by_plan
+    if tally.link_sound and _is_whole(tally, tally.ended_ns, burst_period_ns):
+        return seen, True
+    begun = max(0, tally.ended_ns - tally.started_ns) // burst_period_ns + 1
+    return max(seen, min(tally.bursts_planned, begun)), False
 
 
-def _bursts_by(tally: TrainTally, ended_ns: int, burst_period_ns: int) -> int:
-    """Bursts that the plan had begun when the train ended or was told to.
-
-    Over a sound link every burst before the end was reported before it, so the count runs from the first report to the stop, and
-    half a period of lateness is no hole. Over a damaged one it runs from the start that was sent to the end that was confirmed.
-    """
-    if not tally.link_sound:
-        return max(0, ended_ns - tally.started_ns) // burst_period_ns + 1
-    if not tally.events_ns:
-        return 0
+def _is_whole(tally: TrainTally, ended_ns: int, burst_period_ns: int) -> bool:
+    """The reports follow each other, and follow the start and reach the stop, so closely that none can be missing between them."""
     until_ns = ended_ns if tally.stop_asked_ns is None else min(ended_ns, tally.stop_asked_ns)
-    return max(0, until_ns - burst_period_ns // 2 - tally.events_ns[0]) // burst_period_ns + 1
+    if not tally.events_ns:
+        return until_ns - tally.started_ns <= burst_period_ns
+    return (
+        tally.events_ns[0] - tally.started_ns <= burst_period_ns
+        and all(later - earlier <= burst_period_ns * 3 // 2 for earlier, later in pairwise(tally.events_ns))
+        and until_ns - tally.events_ns[-1] <= burst_period_ns * 5 // 4
+    )
 
 
 def burst_period_ns(burst_hz: str) -> int:

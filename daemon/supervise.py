@@ -45,6 +45,7 @@ class Chair:
     lock: Path
     port: Path
     make_stimulator: Callable[[], Stimulator]
+    daemon_module: str = "daemon.app"
 
 
 def take_chair(lock: Path) -> int:
@@ -114,7 +115,7 @@ class Supervisor:
     def _supervise(self, found: DisarmOutcome | None) -> int:
         beats, orders, news = (socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(3))
         hot, hot_life = self._spawn("daemon.hot", [pair[0] for pair in (beats, orders, news)], ["--port-fd", str(self._inherited())])
-        daemon, daemon_life = self._spawn("daemon.app", [pair[1] for pair in (beats, orders, news)], _found_arguments(found))
+        daemon, daemon_life = self._spawn(self._chair.daemon_module, [pair[1] for pair in (beats, orders, news)], _found_arguments(found))
         for pair in (beats, orders, news):
             pair[0].close()
             pair[1].close()

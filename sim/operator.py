@@ -221,10 +221,11 @@ class Operator:
         self._hands.do("slip", mm=SLIP_MM, ms=SLIP_MS)
         if not self._until(lambda: self._step() in ("hold", "stopped", "done"), 10.0):
             raise SessionFailed(f"the coil slipped {SLIP_MM:g} mm during a train and nothing was held")
-        session = self._view.session
-        say("held", why=None if session is None else session.held_why)
 
     def _resume(self) -> None:
+        """Back from a hold, asked for or not."""
+        session = self._view.session
+        say("held", why=None if session is None else session.held_why)
         self._aim("aimed_again")
         self._when_allowed("resume")
         say("resumed")

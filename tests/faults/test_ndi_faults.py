@@ -239,6 +239,28 @@ def test_the_poll_is_sent_once_more_after_half_a_second() -> None:
     assert [line for _, line in room.sent] == [b"BX 0801"]
 
 
+def test_a_poll_that_was_lost_costs_half_a_second_and_not_the_link() -> None:
+    room = VirtualRoom().tracking()
+    room.faults.silent = True
+    room.run(0.02)
+    room.faults.silent = False
+    room.run(1.5)
+    assert room.opened == 1 and room.state is TrackerState.TRACKING
+    assert room.exposures[-1] is not None
+
+
+def test_after_a_second_of_good_frames_the_next_loss_is_mended_at_once() -> None:
+    room = VirtualRoom()
+    room.unplug_cable()
+    room.run(20.0)
+    room.is_reachable = True
+    room.run(8.0)
+    room.forget()
+    room.faults.close = 1
+    room.run(0.5)
+    assert room.state is TrackerState.TRACKING
+
+
 def test_an_answer_700_ms_late_is_old_and_no_later_answer_is_taken_for_another() -> None:
     room = VirtualRoom().tracking()
     room.faults.delay_ms = 700.0

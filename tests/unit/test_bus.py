@@ -332,6 +332,18 @@ def test_commands_that_come_in_a_burst_are_all_answered() -> None:
         assert [client.reply()["id"] for _ in range(500)] == [str(number) for number in range(500)]
 
 
+def test_a_burst_that_gets_no_answer_does_not_hide_the_command_behind_it() -> None:
+    go_on = threading.Event()
+    with RunningBus() as bus, RawClient(bus.commands) as client:
+        assert client.ask("hello")["ok"]
+        bus.loop.call_soon_threadsafe(go_on.wait, DEADLINE_S)
+        for _ in range(900):
+            client.commands.send_multipart([b"no", b"request"])
+        client.send("hello", "behind")
+        go_on.set()
+        assert client.reply()["id"] == "behind"
+
+
 def test_unfinished_commands_are_cancelled_when_the_bus_ends() -> None:
     ended = threading.Event()
 

@@ -1,5 +1,6 @@
 """Opening the network face: who may connect, and what is said when it cannot be opened."""
 
+import os
 import socket as unix_socket
 import stat
 from pathlib import Path
@@ -33,10 +34,12 @@ def test_ipc_files_are_their_owners_alone(tmp_path: Path) -> None:
 
 
 def test_files_made_afterwards_have_their_usual_modes(tmp_path: Path) -> None:
-    (tmp_path / "before").touch()
-    open_sockets(ipc(tmp_path)).close()
-    (tmp_path / "after").touch()
-    assert (tmp_path / "after").stat().st_mode == (tmp_path / "before").stat().st_mode
+    usual = os.umask(0o027)
+    try:
+        open_sockets(ipc(tmp_path)).close()
+    finally:
+        after = os.umask(usual)
+    assert after == 0o027
 
 
 def test_a_port_in_use_is_named_with_its_remedy() -> None:

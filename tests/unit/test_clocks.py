@@ -90,6 +90,11 @@ def test_a_backlog_at_the_start_gives_no_date_until_it_is_read() -> None:
     assert max(map(abs, case.errors())) < 0.5
 
 
+def test_a_line_that_sinks_by_more_than_half_a_frame_begins_its_half_second_again() -> None:
+    sinking = run(hz=400.0, extra_ms=lambda t_s: max(0.0, 8.0 - 20.0 * t_s), jitter_ms=0.0)  # 0.05 ms a frame, until 0.4 s
+    assert sinking.first_s > 0.8
+
+
 @pytest.mark.parametrize("ms", [2.0, 20.0, 80.0])
 def test_a_way_that_becomes_longer_for_good_does_not_make_poses_look_fresher(ms: float) -> None:
     errors = run(ppm=50.0, extra_ms=step(10.0, ms), seconds=300.0).errors()

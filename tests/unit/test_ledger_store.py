@@ -209,6 +209,18 @@ def test_limit_that_was_tightened_since_refuses_the_next_train(ledger: Ledger, c
     assert reasons(ledger.intend(intent(session, 1, at(1)), limits(**changes), at(1))) == {reason}
 
 
+def test_amplitude_at_the_limit_is_allowed(ledger: Ledger) -> None:
+    session = opened(ledger, at(0))
+    assert ledger.intend(intent(session, 1, at(1)), limits(max_set_point_mso=54, max_intensity_pct_rmt=90), at(1)) == Intended(seq=2)
+
+
+def test_running_session_reaches_to_the_last_possible_pulse_of_its_train(ledger: Ledger) -> None:
+    session = opened(ledger, at(0))
+    intended(ledger, intent(session, 1, at(1)), at(1))
+    assert ledger.verdict("P1", 90, LIMITS, at(2)).last_pulse_utc_us == at(1).utc_us + LAST_POSSIBLE_US
+    assert ledger.verdict("P1", 90, LIMITS, at(20)).last_pulse_utc_us == at(20).utc_us
+
+
 def test_limit_that_was_loosened_since_helps_nothing(ledger: Ledger) -> None:
     session = opened(ledger, at(0), limits=limits(max_pulses_per_day=90))
     ledger.ungranted(session_id=session.session_id, patient=None, pulses=1, mono_ns=None, how="panel", moment=at(1))
@@ -373,6 +385,35 @@ def test_times_of_pulses_that_were_reported_stand_although_a_final_receipt_denie
     assert _last(closed) == MONDAY_13_UTC_US + 2_000_000 + LENGTH_NS // 1000
 
 
+def test_receipts_that_differ_in_time_reach_from_the_earliest_pulse_to_the_latest(ledger: Ledger) -> None:
+    session = opened(ledger, at(0))
+    asked = intended(ledger, intent(session, 1, at(1)), at(1))
+    first_ns, last_ns = asked.not_before_ns, asked.not_before_ns + LENGTH_NS
+    later = receipt(asked, first_mono_ns=first_ns + 500_000_000, last_mono_ns=last_ns + 500_000_000)
+    for each in (later, receipt(asked), receipt(asked, pulses=29, first_mono_ns=first_ns + 1, last_mono_ns=last_ns + 1)):
+        ledger.receive(each, at(5))
+    segment = ledger.doses().sessions[session.session_id].segment
+    assert segment is not None
+    assert (segment.first_pulse_utc_us, segment.last_pulse_utc_us) == (at(2).utc_us, at(2.5).utc_us + LENGTH_NS // 1000)
+
+
+def test_first_pulse_is_told_by_the_clock_that_says_earlier(ledger: Ledger) -> None:
+    session = opened(ledger, at(0))
+    asked = intended(ledger, intent(session, 1, at(1)), at(1))
+    ledger.receive(receipt(asked), at(4, wall_ahead_s=60))
+    segment = ledger.doses().sessions[session.session_id].segment
+    assert segment is not None
+    assert segment.first_pulse_utc_us == at(2).utc_us
+
+
+def test_single_pulse_at_the_grants_first_moment_is_believed(ledger: Ledger) -> None:
+    session = opened(ledger, at(0))
+    asked = intended(ledger, intent(session, 1, at(1), pulses=1, length_ns=0), at(1))
+    ledger.receive(receipt(asked), at(4))
+    closed = ledger.close_session(session.session_id, CloseState.PARTIAL, "stopped", at(5))
+    assert _last(closed) == at(2).utc_us
+
+
 def test_pulses_beyond_the_intent_count_and_are_reported(ledger: Ledger) -> None:
     session = opened(ledger, at(0))
     asked = intended(ledger, intent(session, 1, at(1)), at(1))
@@ -515,6 +556,15 @@ def test_pulse_without_a_grant_counts_for_the_patient_of_the_session(ledger: Led
     assert isinstance(closed, Closed)
     assert (closed.counted_pulses, closed.last_pulse_utc_us) == (2, at(3).utc_us)
     assert ledger.verdict("P1", 90, LIMITS, at(6)).sessions_today == 1
+
+
+@pytest.mark.parametrize(("mono_ns", "is_bound"), [(at(3).mono_ns, False), (None, True)])
+def test_pulse_that_nobody_timed_is_taken_at_the_moment_of_its_entry(ledger: Ledger, mono_ns: int | None, is_bound: bool) -> None:
+    session = opened(ledger, at(0))
+    ledger.ungranted(session_id=session.session_id, patient=None, pulses=1, mono_ns=mono_ns, how="panel", moment=at(3))
+    segment = ledger.doses().sessions[session.session_id].segment
+    assert segment is not None
+    assert (segment.last_pulse_utc_us, segment.last_pulse_is_bound) == (at(3).utc_us, is_bound)
 
 
 def test_pulse_without_a_grant_after_closing_belongs_to_its_own_day(ledger: Ledger) -> None:

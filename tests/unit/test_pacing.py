@@ -65,9 +65,18 @@ def test_a_stop_before_the_first_burst_counts_nothing() -> None:
     assert bursts_given(stopped(0, 20_000_000), PACE.burst_period_ns) == (0, True)
 
 
-def test_a_report_that_is_missing_over_a_sound_link_is_filled_in_by_the_plan() -> None:
-    tally = msgspec.structs.replace(stopped(2, 1_500_000_000))
-    assert bursts_given(tally, PACE.burst_period_ns) == (7, False)
+def lossy(*lost: int) -> TrainTally:
+    events = tuple(at_ns for k, at_ns in enumerate(WHOLE.events_ns) if k not in lost)
+    return msgspec.structs.replace(WHOLE, events_ns=events)
+
+
+@pytest.mark.parametrize("lost", [(0,), (4,), (9,), (3, 4, 5), (7, 8, 9), tuple(range(10))])
+def test_reports_that_are_missing_over_a_sound_link_are_filled_in_by_the_plan(lost: tuple[int, ...]) -> None:
+    assert bursts_given(lossy(*lost), PACE.burst_period_ns) == (10, False)
+
+
+def test_a_silence_before_the_stop_counts_as_given() -> None:
+    assert bursts_given(stopped(2, 1_500_000_000), PACE.burst_period_ns) == (8, False)
 
 
 def test_over_a_damaged_link_every_burst_that_may_have_been_given_counts() -> None:

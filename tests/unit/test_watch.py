@@ -48,7 +48,8 @@ def test_each_value_heard_starts_the_time_anew() -> None:
 def watching(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """The watcher as a child process, killed at the end if it still lives."""
     command = [sys.executable, "-m", "clients.watch", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=buffered) as child:
         try:
             yield child
         finally:

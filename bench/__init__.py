@@ -1,0 +1,1 @@
+"""What the budgets promise, measured and printed. Nothing is asserted here: tests judge order and counts, never speed."""

@@ -27,83 +27,161 @@ from sim.ndi_camera import Camera
 from sim.ndi_device import Device
 from sim.pty_port import PtyPort
 from sim.truth import TruthLog
-from sim.world_people import People
+from sim.world_geometry import to_matrix
 
 PRIORITY = 30  # above the hot process: a real device does not wait for this machine's cores
-TOLD_NS = 60_000_000  # a slip is looked at for so long after it has ended
-STEP_NS = 100_000
-LEAVE_MM = 3.0
+LOOKED_AT_NS = 200_000_000  # after a slip has come to rest: tremor may carry a coil over a limit late
 
 
 class CameraEnd:
-    """One client's camera. `sent`: frame number, exposure, when its first reply left."""
+    """One client's camera. `sent`: each frame's exposure, and when the first reply with it left."""
 
     def __init__(self, place: Place, rate_hz: int, noise_mm: float, seed: int) -> None:
-        device = Device(place.world, rate_hz, time.monotonic_ns, latency_ms=latency_ms(rate_hz), noise_mm=noise_mm, seed=seed)
-        self._camera, self._device = Camera(device), device
+        self._place = place
+        self._camera = Camera(Device(place, rate_hz, time.monotonic_ns, latency_ms=latency_ms(rate_hz), noise_mm=noise_mm, seed=seed))
         self._reader = CommandReader()
+        self._newest: int | None = None
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.link: socket.socket | None = None
-        self.sent: list[tuple[int, int, int]] = []
-        self._newest: int | None = None
-
-    @property
-    def endpoint(self) -> str:
-        return "tcp://{}:{}".format(*self.listener.getsockname())
+        self.sent: list[tuple[int, int]] = []
 
     def accept(self) -> None:
         self.link, _ = self.listener.accept()
         self.link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def answer(self) -> None:
-        if self.link is None:
-            return
-        data = self.link.recv(4096)
+    def answer(self, link: socket.socket) -> None:
+        data = link.recv(4096)
         if not data:
-            self.link.close()
+            link.close()
             self.link = None
-            return
         for line in self._reader.push(data):
             reply = self._camera.answer(1, line)
             sent_ns = time.monotonic_ns()
-            self.link.sendall(reply)
-            self._note(reply, sent_ns)
+            link.sendall(reply)
+            if reply.startswith(BINARY_START):
+                self._note(reply, sent_ns)
 
     def _note(self, reply: bytes, sent_ns: int) -> None:
-        """The frame clock of the simulated camera is asked for the exposure, which no reply carries."""
-        if not reply.startswith(BINARY_START):
-            return
         number = decode_bx(reply[6:-2]).tools[0].frame_number
-        if number is not None and number != self._newest:
+        if number != self._newest:
             self._newest = number
-            self.sent.append((number, self._device.exposed_ns(number), sent_ns))
+            self.sent.append((self._place.exposed_ns, sent_ns))
 
 
 class StimulatorEnd:
-    """`heard`: what of interest arrived, and when."""
+    """`starts` and `stops`: when such a command had arrived whole."""
 
     def __init__(self, pty: PtyPort, truth: TruthLog, reply_delay_ms: float) -> None:
         self._pty = pty
         self._reader = FrameReader()
-        self.device = MagVentureDevice(truth, MagVentureFaults(), time.monotonic_ns(), reply_delay_ms=reply_delay_ms)
-        self.heard: list[tuple[str, int]] = []
+        self._device = MagVentureDevice(truth, MagVentureFaults(), time.monotonic_ns(), reply_delay_ms=reply_delay_ms)
+        self.starts: list[int] = []
+        self.stops: list[int] = []
 
     def hear(self) -> None:
         now_ns = time.monotonic_ns()
         for body in self._reader.feed(self._pty.read(), now_ns):
-            self.device.hear(body, now_ns)
+            self._device.hear(body, now_ns)
             try:
                 command = decode_command(body)
             except WireError:
                 continue
             if isinstance(command, StartTrain):
-                self.heard.append(("start", now_ns))
+                self.starts.append(now_ns)
             elif isinstance(command, SetEnabled) and not command.on:
-                self.heard.append(("stop", now_ns))
+                self.stops.append(now_ns)
 
     def advance(self) -> float:
-        """Do what is due; returns seconds until the next thing is."""
-        self.device.advance(time.monotonic_ns())
-        for frame in self.device.take_frames():
+        """Do what is due. Returns the seconds until the next thing is."""
+        self._device.advance(time.monotonic_ns())
+        for frame in self._device.take_frames():
             self._pty.write(frame)
-        return max(0.0, (self.device.next_ns - time.monotonic_ns()) / 1e9)
+        return max(0.0, (self._device.next_ns - time.monotonic_ns()) / 1e9)
+
+
+class Ends:
+    """Both ends, the place that they share, and what was done to it."""
+
+    def __init__(self, given: argparse.Namespace, pty: PtyPort, truth: TruthLog) -> None:
+        self._place = Place(given.seed, time.monotonic_ns())
+        truth.probe = self._place.probe
+        self.camera = CameraEnd(self._place, given.rate, given.noise_mm, given.seed)
+        self.stimulator = StimulatorEnd(pty, truth, given.reply_delay_ms)
+        self._pty = pty
+        self._acts: list[tuple[str, int]] = []  # what, and from which exposure on it is to be seen
+        self._slips: list[tuple[int, int]] = []  # when each begins and comes to rest
+        self._left: list[int | None] = []
+
+    def tell_ready(self) -> None:
+        facts = {
+            "camera": "tcp://{}:{}".format(*self.camera.listener.getsockname()),
+            "mri_from_target": to_matrix(self._place.target),
+            "mri_from_head": to_matrix(self._place.mri_from_head),
+        }
+        print(json.dumps(facts), flush=True)
+
+    def run(self) -> None:
+        """Until standard input says so or closes."""
+        orders = sys.stdin.fileno()
+        going = True
+        while going:
+            wait_s = self.stimulator.advance()
+            link = self.camera.link
+            ready, _, _ = select.select([self._pty.fd, link or self.camera.listener, orders], [], [], wait_s)
+            if self._pty.fd in ready:
+                self.stimulator.hear()
+            if link is not None and link in ready:
+                self.camera.answer(link)
+            elif self.camera.listener in ready:
+                self.camera.accept()
+            if orders in ready:
+                going = all([self._obey(word) for word in os.read(orders, 4096).decode().split()] or [False])
+
+    def _obey(self, word: str) -> bool:
+        """One order; False for the last."""
+        now_ns = time.monotonic_ns()
+        match word:
+            case "aside" | "on":
+                self._settle_slips(now_ns)
+                self._acts.append((word, self._place.put(now_ns, on_target=word == "on")))
+            case "slip":
+                self._slips.append((now_ns, self._place.slip(now_ns)))
+        return word != "end"
+
+    def _settle_slips(self, now_ns: int) -> None:
+        """When the coil truly left, found while the way it took is still remembered."""
+        for begun_ns, ended_ns in self._slips[len(self._left) :]:
+            self._left.append(self._place.left_ns(begun_ns, min(now_ns, ended_ns + LOOKED_AT_NS)))
+
+    def report(self) -> str:
+        self._settle_slips(time.monotonic_ns())
+        facts = {
+            "sent": self.camera.sent,
+            "starts": self.stimulator.starts,
+            "stops": self.stimulator.stops,
+            "acts": self._acts,
+            "left": self._left,
+        }
+        return json.dumps(facts)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.ends")
+    parser.add_argument("--dir", type=Path, required=True)
+    parser.add_argument("--rate", type=int, required=True)
+    parser.add_argument("--reply-delay-ms", type=float, required=True)
+    parser.add_argument("--noise-mm", type=float, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    with PtyPort(given.dir / "stimulator") as pty, TruthLog(given.dir / "truth.jsonl") as truth:
+        pty.announce()
+        ends = Ends(given, pty, truth)
+        ends.tell_ready()
+        prefer(PRIORITY)
+        ends.run()
+        print(ends.report(), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,17 +1,151 @@
-"""`frame_cost`: our own Python for one frame, from the reply's bytes to the gate's decision, two tools seen and one hidden or not.
+"""`frame_cost`: our own Python for one frame, from the reply's bytes to the gate's decision, and what follows the decision.
 
-In this process, without sockets: `NdiTracker.feed`, `Aiming.frame`, the `View` and both sets of rules, as the hot process has them.
+In this process, without sockets and at full warmth: the driver, aiming, the view and the rules as the hot process has them.
 """
 
 import cProfile
 import gc
 import pstats
+import socket
+import tempfile
 import time
+from pathlib import Path
 
-from bench.chair import aim_at, chair_config
+from bench.chair import latency_ms, write_chair
 from bench.options import Options
-from bench.scene import Still
+from bench.place import Place
 from bench.table import Row, print_rows, us
-from daemon.gate import RUN_RULES, START_RULES, View, vetoes
+from daemon import ipc
+from daemon.config import load_config
+from daemon.devices import make_tracker
 from daemon.hot import Hot
-from daemon.ipc import FrameNews, channel_from_fd
+from daemon.lifeline import Lifeline
+from drivers.ndi_wire import CommandReader
+from drivers.protocols import Tracker
+from drivers.values import ClockRestart, TrackerFrame
+from sim.ndi_camera import Camera
+from sim.ndi_device import Device
+from sim.world_geometry import to_matrix
+
+FRAMES = 3000
+WARM = 300
+RATE_HZ = 400
+BUDGET = (("p50", 100.0),)
+PARTS = ("driver: bytes to frame", "aiming: frame to error and verdict", "gate: view and rules", "bytes in to gate decided")
+SHOWN = 14
+
+
+class Line:
+    """A simulated camera and our driver for it, joined without a socket and out of time: frame after frame."""
+
+    def __init__(self, place: Place, tracker: Tracker) -> None:
+        self.now_ns = time.monotonic_ns()
+        self.tracker = tracker
+        self._camera = Camera(Device(place, RATE_HZ, lambda: self.now_ns, latency_ms=latency_ms(RATE_HZ), noise_mm=0.05))
+        self._reader = CommandReader()
+        self._step = tracker.connected(self.now_ns)
+
+    def next_reply(self) -> bytes:
+        """The camera's answer to what the driver sent last; time goes on until it has something to say."""
+        while not self._step.send:
+            self.now_ns = max(self.now_ns, self._step.wake_ns)
+            self._step = self.tracker.tick(self.now_ns)
+        return b"".join(self._camera.answer(1, line) for line in self._reader.push(self._step.send))
+
+    def feed(self, reply: bytes) -> tuple[object, ...]:
+        self._step = self.tracker.feed(reply, self.now_ns)
+        return self._step.events
+
+
+def run(options: Options) -> None:
+    frames = options.count_or(FRAMES)
+    with tempfile.TemporaryDirectory(prefix="atmsd-bench-") as folder:
+        place, hot, line = _build(Path(folder))
+        place.put(line.now_ns, on_target=True)
+        profile = cProfile.Profile()
+        gc.collect()
+        gc.disable()  # as in the hot process
+        costs = _measure(hot, line, frames, None)
+        _measure(hot, line, frames, profile)
+        gc.enable()
+    rows = [Row(name, us(spent), "us", BUDGET if name == PARTS[-1] else ()) for name, spent in zip(PARTS, costs[:4], strict=True)]
+    rows.append(Row("after the stimulator's bytes: packing the news", us(costs[4]), "us"))
+    print_rows("frame_cost: own Python for one frame", rows)
+    _print_profile(profile, frames)
+
+
+def _build(folder: Path) -> tuple[Place, Hot, Line]:
+    """A hot process's innards with a registration, on channels that nobody reads."""
+    config = load_config(write_chair(folder, "tcp://127.0.0.1:1", folder / "stimulator", RATE_HZ))
+    ends = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(4)]
+    beats: ipc.Channel[ipc.ToHotBeat] = ipc.Channel(ends[0][0], ipc.ToHotBeat)
+    orders: ipc.Channel[ipc.ToHotOrder] = ipc.Channel(ends[1][0], ipc.ToHotOrder)
+    news: ipc.Channel[object] = ipc.Channel(ends[2][0], object)
+    hot = Hot(config, beats, orders, news, Lifeline(ends[3][0].detach()))
+    place = Place(1, time.monotonic_ns())
+    target = tuple(tuple(row) for row in to_matrix(place.target))
+    hot.aiming.take_aim(
+        ipc.Aim(
+            mri_from_head=tuple(tuple(row) for row in to_matrix(place.mri_from_head)),
+            mri_from_target=target,
+            target_in_mri_mm=(target[0][3] + 1.0, target[1][3] + 1.0, target[2][3] - 15.0),
+            limits=config.on_target,
+            registration_expires_ns=time.monotonic_ns() + 3600 * 10**9,
+        )
+    )
+    return place, hot, Line(place, make_tracker(config))
+
+
+def _measure(hot: Hot, line: Line, frames: int, profile: cProfile.Profile | None) -> tuple[list[int], ...]:
+    """ns of each part, for each new frame after the first few."""
+    costs: tuple[list[int], ...] = ([], [], [], [], [])
+    seen = 0
+    while seen < frames + WARM:
+        reply = line.next_reply()
+        if profile is not None:
+            profile.enable()
+        spent = _one(hot, line, reply)
+        if profile is not None:
+            profile.disable()
+        if spent is not None:
+            seen += 1
+            if seen > WARM:
+                for kept, part in zip(costs, spent, strict=True):
+                    kept.append(part)
+    return costs
+
+
+def _one(hot: Hot, line: Line, reply: bytes) -> tuple[int, ...] | None:
+    """One reply as the hot process's turn treats it; None unless it brought a new frame."""
+    clock = time.perf_counter_ns
+    begun = clock()
+    events = line.feed(reply)
+    driven = clock()
+    told: list[object] = []
+    for event in events:
+        match event:
+            case TrackerFrame():
+                told.append(hot.aiming.frame(event, 0))
+            case ClockRestart(frame_hz=frame_hz):
+                hot.aiming.restart_clock(frame_hz)
+    aimed = clock()
+    view = hot._view()
+    hot.firing.tick(view, line.now_ns)
+    told += hot._gate_news(view, line.now_ns)
+    decided = clock()
+    for item in told:
+        hot.news.send(item)  # type: ignore[arg-type]
+    packed = clock()
+    if not told or not isinstance(told[0], ipc.FrameNews):
+        return None
+    return driven - begun, aimed - driven, decided - aimed, decided - begun, packed - decided
+
+
+def _print_profile(profile: cProfile.Profile, frames: int) -> None:
+    """Where it goes. The profiler makes every call dearer: shares count, not sums."""
+    stats = pstats.Stats(profile)
+    total_s = sum(entry[2] for entry in stats.stats.values())  # type: ignore[attr-defined]
+    entries = sorted(stats.stats.items(), key=lambda item: -item[1][2])[:SHOWN]  # type: ignore[attr-defined]
+    print(f"  by the profiler, {frames} frames: own share, calls a frame, what")
+    for (file, number, name), (_, calls, own_s, _, _) in entries:
+        print(f"    {own_s / total_s:6.1%}  {calls / frames:5.1f}  {Path(file).name}:{number} {name}")

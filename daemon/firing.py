@@ -282,7 +282,7 @@ class Firing:
             train=grant.train,
             pulses=bursts * grant.settings.pulses_per_burst,
             confirmed=confirmed,
-            broken=bursts < grant.settings.bursts or bool(train.why),
+            broken=bursts < grant.settings.bursts,
             why=train.why,
             first_ns=None if bursts == 0 else (events_ns[0] if events_ns else train.started_ns),
             last_ns=None if bursts == 0 else last_ns,
@@ -438,10 +438,11 @@ class Firing:
     def _break(self, why: tuple[str, ...], now_ns: int) -> None:
         """Mark the running train broken and give an unused grant back."""
         reasons = tuple(str(reason) for reason in why)
-        if self.train is not None and self.train.stop_asked_ns is None and self.train.ended_ns is None:
-            self.train.stop_asked_ns = now_ns
-            self.train.why = reasons
-            self._facts.append(TrainBroken(grant_no=self.train.grant.grant_no, why=reasons))
+        train = self.train
+        if train is not None and not train.why and (train.ended_ns is None or len(train.bursts) < train.grant.settings.bursts):
+            train.why = reasons
+            train.stop_asked_ns = now_ns if train.ended_ns is None else None
+            self._facts.append(TrainBroken(grant_no=train.grant.grant_no, why=reasons))
         if self.grant is not None:
             grant, self.grant = self.grant, None
             self._zero_receipt(grant, reasons)

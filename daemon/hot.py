@@ -236,7 +236,7 @@ class Hot:
         now_ns = time.monotonic_ns()
         until_ns = now_ns + FAREWELL_NS
         self.firing.stop("control ends", now_ns)
-        self.stimulator.write(now_ns)
+        self._facts += self.stimulator.write(now_ns)
         while self.firing.stopping and now_ns < until_ns:
             ready, _, _ = select.select(self.stimulator.reads(), [], [], TURN_NS / 1e9)
             now_ns = time.monotonic_ns()

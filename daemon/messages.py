@@ -315,7 +315,7 @@ class Error(Message, frozen=True, kw_only=True):
 class Reply(Message, frozen=True, kw_only=True):
     id: str
     ok: bool
-    result: msgspec.Raw = msgspec.Raw(b"null")
+    result: msgspec.Raw | None = None
     error: Error | None = None
 
 

@@ -32,6 +32,7 @@ HOUR_NS = 3600 * NS
 GRANT_WINDOW_NS = 2 * NS
 START_S, LEAVE_S = 20.0, 5.0
 DEEP_MM = 20.0  # the cortical point under the coil
+ALL_CHANNELS = frozenset({"beats", "orders", "news"})
 THETA = TrainSettings(amplitude_pct_mso=45, pulses_per_burst=3, intra_burst_interval_us=20_000, burst_hz="5", bursts=10)
 
 Kind = TypeVar("Kind")
@@ -55,7 +56,8 @@ class HotRig:
         self.arm_no = self.grant_no = 0
         self.operator_present = self.stop_tested = self.stop_inputs_clear = True
         self.last_beat_ns = 0
-        self._beats_on = self._life_on = self._listens = True
+        self._beats_on = self._life_on = True
+        self._heeded: frozenset[str] = ALL_CHANNELS
         self._ending = False
         self._playing = threading.Lock()
         self._since_ns = 0
@@ -144,10 +146,11 @@ class HotRig:
                 if now_ns >= next_ns:
                     next_ns = now_ns + BEAT_NS
                     self._beat(now_ns)
-                ends = [channel for channel in (self.beats, self.orders, self.news) if self._listens and not channel.closed]
+                ends = [getattr(self, name) for name in self._heeded]
+                ends = [channel for channel in ends if not channel.closed]
             ready = select.select(ends, [], [], max(0, next_ns - time.monotonic_ns()) / 1e9)[0]
             with self._playing:
-                if ready and self._listens:
+                if ready:
                     self._listen()
 
     def _beat(self, now_ns: int) -> None:
@@ -166,8 +169,13 @@ class HotRig:
             )
 
     def _listen(self) -> None:
-        self.beats.drain()
-        packets = [*self.orders.drain(), *self.news.drain()]
+        packets: list[ipc.FromHotOrder | ipc.FromHotNews] = []
+        if "beats" in self._heeded:
+            self.beats.drain()
+        if "orders" in self._heeded:
+            packets += self.orders.drain()
+        if "news" in self._heeded:
+            packets += self.news.drain()
         with self.room.changed:
             now_ns = time.monotonic_ns()
             self.heard += [(now_ns, packet) for packet in packets]
@@ -182,13 +190,13 @@ class HotRig:
     def freeze(self) -> int:
         """As a daemon stopped in a debugger: no beats, nothing read, the channels open. Returns when the last beat was made."""
         with self._playing:
-            self._beats_on = self._listens = False
+            self._beats_on, self._heeded = False, frozenset()
             return self.last_beat_ns
 
-    def stop_listening(self) -> None:
-        """Facts and news stay in the channels until they are full."""
+    def leave_unread(self, *channels: str) -> None:
+        """What comes there stays there, until it is full."""
         with self._playing:
-            self._listens = False
+            self._heeded = ALL_CHANNELS - set(channels)
 
     def stop_supervising(self) -> int:
         with self._playing:
@@ -198,13 +206,14 @@ class HotRig:
     def go_on(self) -> None:
         """Beat and listen again."""
         with self._playing:
-            self._beats_on = self._life_on = self._listens = True
+            self._beats_on = self._life_on = True
+            self._heeded = ALL_CHANNELS
 
     def close_channels(self) -> int:
         """As when the daemon is killed. Returns when, ns."""
         with self._playing:
             now_ns = time.monotonic_ns()
-            self._beats_on = self._listens = False
+            self._beats_on, self._heeded = False, frozenset()
             for channel in (self.beats, self.orders, self.news):
                 channel.end.close()
                 channel.closed = True
@@ -259,7 +268,7 @@ class HotRig:
         assert state.armed, state.why
 
     def next_grant(self, **changes: object) -> ipc.Grant:
-        """A grant for now, not sent: `changes` are its fields, times relative ones excepted (all are absolute)."""
+        """A good grant for now, but for the fields in `changes`; not sent."""
         self.grant_no += 1
         now_ns = time.monotonic_ns()
         fields: dict[str, object] = {

@@ -78,20 +78,16 @@ class Cable(PtyPort):
     def pull(self) -> None:
         assert self.link is not None
         self.link.unlink()
-        fresh, self._client_fd = self._renewed()
-        os.dup2(fresh, self.fd, inheritable=False)
+        os.close(self._client_fd)
+        fresh, self._client_fd = os.openpty()
+        tty.setraw(self._client_fd)
+        self.device = Path(os.ttyname(self._client_fd))
+        os.dup2(fresh, self.fd, inheritable=False)  # under the simulator's thread: it never sees a closed descriptor
+        os.set_blocking(self.fd, False)
         os.close(fresh)
 
     def plug(self) -> None:
         self.announce()
-
-    def _renewed(self) -> tuple[int, int]:
-        os.close(self._client_fd)
-        fresh, client = os.openpty()
-        tty.setraw(client)
-        os.set_blocking(fresh, False)
-        self.device = Path(os.ttyname(client))
-        return fresh, client
 
 
 @functools.cache
@@ -107,8 +103,7 @@ def place_on_head(azimuth_deg: float = 140.0, elevation_deg: float = 45.0) -> Po
     outward = head.outward(skin)
     z = scaled(outward, -1.0)
     x = unit(crossed(HANDLE, z))
-    lifted = Pose(from_axes(x, crossed(z, x), z, skin).wxyz, skin).moved((0.0, 0.0, -UNSEEN_GAP_MM))
-    return lifted
+    return from_axes(x, crossed(z, x), z, skin).moved((0.0, 0.0, -UNSEEN_GAP_MM))
 
 
 class LiveRoom:

@@ -233,15 +233,14 @@ def restored(file: Path, copy: Path) -> None:
 
 
 def backed_up(tmp_path: Path, witness: Witness) -> Ledger:
-    """A ledger to which a session was added after its backup, restored from that backup."""
+    """A ledger that was backed up in the middle of a session, went on, and was restored from that backup."""
     file, copy = tmp_path / "ledger.sqlite", tmp_path / "backup"
     ledger = open_ledger(tmp_path, witness=witness)
     session = opened(ledger, at(0))
-    ledger.close_session(session.session_id, CloseState.ABORTED, "stopped", at(1))
     ledger.close()
     copy.write_bytes(file.read_bytes())
     ledger = open_ledger(tmp_path, witness=witness)
-    opened(ledger, at(10))
+    ledger.close_session(session.session_id, CloseState.ABORTED, "stopped", at(1))
     ledger.close()
     restored(file, copy)
     return open_ledger(tmp_path, witness=witness)
@@ -274,7 +273,7 @@ def test_other_database_starts_nothing(tmp_path: Path, witness: Witness) -> None
 def test_pulses_are_entered_in_a_restored_backup_and_it_stays_refused(tmp_path: Path, witness: Witness) -> None:
     ledger = backed_up(tmp_path, witness)
     ledger.ungranted(session_id=None, patient="P1", pulses=2, mono_ns=None, how="panel", moment=at(20))
-    assert ledger.verdict("P1", 90, LIMITS, at(21)).pulses_today == 2
+    assert ledger.verdict("P1", 90, LIMITS, at(21)).pulses_today == 90 + 2
     assert reasons(ledger.open_session(request(), at(5000))) == {DoseReason.LEDGER_REWOUND}
     ledger.close()
 
@@ -285,7 +284,8 @@ def test_two_people_accept_a_restored_backup(tmp_path: Path, witness: Witness) -
         ledger.accept_ledger(("engineer-1", "Engineer-1 "), "disk replaced", at(20))
     ledger.accept_ledger(("engineer-1", "physician-1"), "disk replaced", at(20))
     assert ledger.rewound() is None
-    opened(ledger, at(21))
+    assert len(ledger.recover("chair-1", at(21))) == 1
+    opened(ledger, at(22))
     ledger.close()
 
 

@@ -18,6 +18,7 @@ from daemon.ledger import (
     Reconciliation,
     Recorded,
     Refusal,
+    Refused,
     Settled,
     Standing,
 )
@@ -104,6 +105,22 @@ def test_refusal_is_kept_with_what_it_was_judged_by(ledger: Ledger) -> None:
         earliest_utc_us=ledger.verdict("P1", 90, LIMITS, at(60)).earliest_utc_us,
     )
     assert (last.kind, last.patient) == ("refused", "P1")
+
+
+def test_fencing_token_is_the_number_of_the_opening_row_and_only_rises(ledger: Ledger) -> None:
+    first = opened(ledger, at(0))
+    ledger.close_session(first.session_id, CloseState.ABORTED, "stopped", at(1))
+    second = opened(ledger, at(2))
+    rows = ledger.rows()
+    assert (first.lease_token, second.lease_token) == (rows[0].seq, rows[2].seq) == (1, 3)
+    assert (first.session_id, second.session_id) == ("20260302T130000Z-1", "20260302T130002Z-3")
+
+
+def test_one_patients_doses_are_told_without_the_others(ledger: Ledger) -> None:
+    opened(ledger, at(0))
+    other = opened(ledger, at(1), chair="chair-2", patient="P2")
+    assert list(ledger.doses("P2").sessions) == [other.session_id]
+    assert len(ledger.doses().sessions) == 2
 
 
 def test_second_chair_gets_patient_busy(ledger: Ledger, tmp_path: Path) -> None:
@@ -316,6 +333,18 @@ def test_lease_is_gone_for_a_wrong_token_and_after_closing(ledger: Ledger) -> No
     assert refused == {DoseReason.SESSION_NOT_OPEN, DoseReason.LEASE_LOST}
 
 
+def test_train_refused_by_the_day_names_the_earliest_moment_under_both_limits(ledger: Ledger) -> None:
+    given(ledger, 0)
+    session = opened(ledger, at(1000))
+    asked, tighter = intent(session, 1, at(1001)), limits(max_sessions_rolling=1)
+    answer = ledger.intend(asked, tighter, at(1001))
+    assert answer == Refused(reasons=(DoseReason.ROLLING_SESSIONS,), earliest_utc_us=at(26 + 23 * 3600).utc_us + LENGTH_NS // 1000)
+    never = ledger.intend(asked, limits(max_sessions_rolling=0), at(1001))
+    assert never == Refused(reasons=(DoseReason.ROLLING_SESSIONS,), earliest_utc_us=None)
+    also = ledger.intend(msgspec.structs.replace(asked, amplitude_pct=55), tighter, at(1001))
+    assert also == Refused(reasons=(DoseReason.SET_POINT, DoseReason.ROLLING_SESSIONS), earliest_utc_us=None)
+
+
 def test_train_of_an_unknown_session_is_refused(ledger: Ledger) -> None:
     session = opened(ledger, at(0))
     asked = intent(session, 1, at(1), session_id="no such session")
@@ -390,7 +419,7 @@ def test_receipts_that_differ_in_time_reach_from_the_earliest_pulse_to_the_lates
     asked = intended(ledger, intent(session, 1, at(1)), at(1))
     first_ns, last_ns = asked.not_before_ns, asked.not_before_ns + LENGTH_NS
     later = receipt(asked, first_mono_ns=first_ns + 500_000_000, last_mono_ns=last_ns + 500_000_000)
-    for each in (later, receipt(asked), receipt(asked, pulses=29, first_mono_ns=first_ns + 1, last_mono_ns=last_ns + 1)):
+    for each in (receipt(asked), later, receipt(asked, pulses=29, first_mono_ns=first_ns + 1, last_mono_ns=last_ns + 1)):
         ledger.receive(each, at(5))
     segment = ledger.doses().sessions[session.session_id].segment
     assert segment is not None

@@ -30,6 +30,7 @@ from sim.world_geometry import to_matrix
 FRAMES = 3000
 WARM = 300
 RATE_HZ = 400
+ROUND_TRIP_NS = 100_000
 BUDGET = (("p50", 100.0),)
 PARTS = ("driver: bytes to frame", "aiming: frame to error and verdict", "gate: view and rules", "bytes in to gate decided")
 SHOWN = 14
@@ -50,6 +51,7 @@ class Line:
         while not self._step.send:
             self.now_ns = max(self.now_ns, self._step.wake_ns)
             self._step = self.tracker.tick(self.now_ns)
+        self.now_ns += ROUND_TRIP_NS
         return b"".join(self._camera.answer(1, line) for line in self._reader.push(self._step.send))
 
     def feed(self, reply: bytes) -> tuple[object, ...]:

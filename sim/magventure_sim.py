@@ -169,7 +169,8 @@ def main(args: argparse.Namespace) -> int:
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: simulator.end_run())
         pty.announce()
-        print(json.dumps({"sim": "magventure", "model": args.model, "stimulator": str(pty.endpoint)}), flush=True)
+        ready = {"ready": True, "endpoints": {"stimulator": str(pty.endpoint)}, "model": args.model}
+        print(json.dumps(ready), flush=True)
         simulator.run()
         simulator.stop()
     return 0

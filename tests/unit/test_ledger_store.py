@@ -324,6 +324,14 @@ def test_lease_runs_out_by_the_monotonic_clock_when_the_wall_clock_stands_still(
     assert reasons(ledger.intend(intent(session, 1, stood_still), LIMITS, stood_still)) == {DoseReason.LEASE_LOST}
 
 
+@pytest.mark.parametrize(("seconds", "is_lost"), [(29.999999, False), (30, True)])
+def test_lease_runs_by_the_wall_clock_alone_after_a_reboot(ledger: Ledger, seconds: float, is_lost: bool) -> None:
+    session = opened(ledger, at(0))
+    rebooted = at(seconds, boot_id="boot-2")
+    answer = ledger.intend(intent(session, 1, rebooted), LIMITS, rebooted)
+    assert reasons(answer) == {DoseReason.LEASE_LOST} if is_lost else isinstance(answer, Intended)
+
+
 def test_lease_is_gone_for_a_wrong_token_and_after_closing(ledger: Ledger) -> None:
     session = opened(ledger, at(0))
     assert not ledger.renew(session.session_id, session.lease_token + 1, at(1))

@@ -114,7 +114,7 @@ def test_program_tells_its_endpoint_answers_and_ends_on_a_signal(tmp_path: Path,
     with subprocess.Popen([sys.executable, "-m", "sim", *arguments], stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         told = json.loads(program.stdout.readline())
-        assert told == {"sim": "magventure", "model": "x100-option", "stimulator": str(link)}
+        assert told == {"ready": True, "endpoints": {"stimulator": str(link)}, "model": "x100-option"}
         fd = client(link)
         os.write(fd, bytes.fromhex("FE010000FF"))
         assert len(read(fd, 13)) == 13

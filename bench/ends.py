@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.chair import latency_ms
 from bench.place import Place
-from bench.sleeper import prefer
+from bench.floors import prefer
 from drivers.magventure_command_wire import SetEnabled, StartTrain, decode_command
 from drivers.magventure_frame_wire import FrameReader
 from drivers.ndi_pose_wire import decode_bx

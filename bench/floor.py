@@ -1,18 +1,17 @@
-"""`floor`: how late a bare 1 kHz sleep is here, at ordinary and at real-time priority. No program can be better than that."""
+"""`floor`: how late a bare sleep is here and how long a bare pseudo terminal takes. No program on this machine can be better."""
 
+import contextlib
 import time
 
+from bench.floors import KINDS, Floor
 from bench.options import Options
-from bench.sleeper import Sleeper
 from bench.table import Row, print_rows
 
 SECONDS = 5.0
 
 
 def run(options: Options) -> None:
-    rows = []
-    for fifo in (False, True):
-        with Sleeper(fifo=fifo) as sleeper:
-            time.sleep(options.seconds_or(SECONDS))
-        rows.append(Row(f"1 kHz sleep, {'SCHED_FIFO if allowed' if fifo else 'ordinary priority'}", sleeper.late_ms))
-    print_rows("floor: a bare sleep's lateness", rows)
+    with contextlib.ExitStack() as stack:
+        floors = [stack.enter_context(Floor(kind)) for kind in KINDS]
+        time.sleep(options.seconds_or(SECONDS))
+    print_rows("floor: what this machine needs by itself", [Row(floor.name, floor.took_ms) for floor in floors])

@@ -8,10 +8,10 @@ import bisect
 import contextlib
 import random
 
+from bench.floors import KINDS, Floor
 from bench.load import busy_cores, working_daemon
 from bench.options import Options
 from bench.rig import EndsReport, Rig
-from bench.sleeper import Sleeper
 from bench.table import Row, ms, print_rows
 from daemon import ipc
 from daemon.on_target import TargetLimits
@@ -44,7 +44,7 @@ def _condition(rate_hz: int, busy: bool, seconds: float) -> list[Row]:
             rig.wait(LOADED_S)
             stack.enter_context(busy_cores())
         rig.wait(FIT_S)
-        sleepers = [stack.enter_context(Sleeper(fifo=fifo)) for fifo in (False, True)]
+        floors = [stack.enter_context(Floor(kind)) for kind in KINDS]
         _rounds(rig, seconds)
     report = rig.report
     name = f"{rate_hz} Hz, {'busy' if busy else 'idle'}"
@@ -53,7 +53,7 @@ def _condition(rate_hz: int, busy: bool, seconds: float) -> list[Row]:
         Row(f"{name}: trigger", ms(starts), budget=BUDGET),
         Row(f"{name}: stop", ms(stops), budget=BUDGET),
         Row(f"{name}: both", ms(starts + stops), budget=BUDGET),
-        *(Row(f"{name}: bare sleep{', FIFO' if fifo else ''}", sleeper.late_ms) for sleeper, fifo in zip(sleepers, (0, 1), strict=True)),
+        *(Row(f"{name}: {floor.name}", floor.took_ms) for floor in floors),
     ]
 
 

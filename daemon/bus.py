@@ -24,6 +24,7 @@ from daemon.messages import (
     ErrorCode,
     Header,
     HelloResult,
+    Kept,
     Message,
     Priority,
     SnapshotResult,
@@ -192,7 +193,7 @@ class Bus:
 
     def _read(self, method: str) -> Message:
         if method == "snapshot":
-            values = {topic: msgspec.Raw(kept.body) for topic, kept in self._kept.items()}
+            values = {topic: Kept(header=kept.header, body=msgspec.Raw(kept.body)) for topic, kept in self._kept.items()}
             return SnapshotResult(state_rev=self._state_rev(), epoch=self._epoch, values=values)
         commands, telemetry = self.bind()
         return HelloResult(

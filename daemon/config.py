@@ -196,7 +196,15 @@ def _absolute(config: Config, folder: Path) -> Config:
         tools=tools,
         stimulator=replace(config.stimulator, port=here(config.stimulator.port)),
         ledger=replace(config.ledger, url=url),
+        network=NetworkSection(
+            commands=_absolute_ipc(config.network.commands, folder), telemetry=_absolute_ipc(config.network.telemetry, folder)
+        ),
     )
+
+
+def _absolute_ipc(endpoint: str, folder: Path) -> str:
+    path = endpoint.removeprefix("ipc://")
+    return endpoint if path == endpoint or path.startswith("/") else f"ipc://{folder / path}"
 
 
 def _site_faults(config: Config) -> list[str]:

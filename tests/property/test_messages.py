@@ -55,7 +55,10 @@ def kinds_of(base: type) -> list[Any]:
 
 
 def holds_raw(kind: type[msgspec.Struct]) -> bool:
-    return any(field.type is msgspec.Raw or msgspec.Raw in get_args(field.type) for field in msgspec.structs.fields(kind))
+    """Anywhere inside: raw JSON compares by identity, not by what it says."""
+    parts = [part for field in msgspec.structs.fields(kind) for part in (field.type, *get_args(field.type))]
+    structs = [part for part in parts if isinstance(part, type) and issubclass(part, msgspec.Struct)]
+    return msgspec.Raw in parts or any(holds_raw(struct) for struct in structs)
 
 
 PLAIN = [kind for kind in (*kinds_of(Message), *kinds_of(Params)) if not holds_raw(kind)]

@@ -216,7 +216,7 @@ def test_snapshot_holds_the_newest_value_of_every_topic() -> None:
         bus.publish("v1/alarm/a", alarm("a"))
         result = client.ask("snapshot")["result"]
     assert (result["state_rev"], result["epoch"], set(result["values"])) == (9, 42, {"v1/hb", "v1/alarm/a"})
-    assert result["values"]["v1/hb"]["state_rev"] == 9
+    assert result["values"]["v1/hb"]["body"]["state_rev"] == 9
 
 
 # ---- commands -------------------------------------------------------------------------------------------------------

@@ -204,7 +204,7 @@ def test_a_restart_clears_the_state_and_the_new_daemon_is_greeted(tmp_path: Path
 def test_results_come_typed(link: Link) -> None:
     hello, snapshot = link.call("hello"), link.call("snapshot")
     assert isinstance(hello, HelloResult) and isinstance(snapshot, SnapshotResult)
-    assert msgspec.json.decode(snapshot.values["v1/hb"], type=Heartbeat) == beat()
+    assert msgspec.json.decode(snapshot.values["v1/hb"].body, type=Heartbeat) == beat()
 
 
 def test_a_command_names_the_newest_revision_heard(bus: RunningBus, link: Link) -> None:

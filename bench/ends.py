@@ -1,10 +1,11 @@
-"""The far ends of both wires in one process and one thread: the simulated camera on TCP, the simulated stimulator on a pty.
+"""The far ends of both wires in one process and one thread: the simulated camera on TCP, the simulated stimulator on its port.
 
 What it sends and hears is stamped where it happens and told only at the end, so that telling disturbs nothing.
 Started by `bench.rig`; orders come as lines of JSON on standard input.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import select
@@ -68,11 +69,24 @@ class CameraEnd:
             self.sent.append((self._place.exposed_ns, sent_ns))
 
 
+class SocketPort:
+    """A connected socket in the place of a pty: bytes written at one end are there at the other, no kernel worker between."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def read(self) -> bytes:
+        return os.read(self.fd, 4096)
+
+    def write(self, data: bytes) -> None:
+        os.write(self.fd, data)
+
+
 class StimulatorEnd:
     """`starts` and `stops`: when such a command had arrived whole."""
 
-    def __init__(self, pty: PtyPort, truth: TruthLog, reply_delay_ms: float) -> None:
-        self._pty = pty
+    def __init__(self, port: PtyPort | SocketPort, truth: TruthLog, reply_delay_ms: float) -> None:
+        self.port = port
         self._reader = FrameReader()
         self._device = MagVentureDevice(truth, MagVentureFaults(), time.monotonic_ns(), reply_delay_ms=reply_delay_ms)
         self.starts: list[int] = []
@@ -80,7 +94,7 @@ class StimulatorEnd:
 
     def hear(self) -> None:
         now_ns = time.monotonic_ns()
-        for body in self._reader.feed(self._pty.read(), now_ns):
+        for body in self._reader.feed(self.port.read(), now_ns):
             self._device.hear(body, now_ns)
             try:
                 command = decode_command(body)
@@ -95,19 +109,18 @@ class StimulatorEnd:
         """Do what is due. Returns the seconds until the next thing is."""
         self._device.advance(time.monotonic_ns())
         for frame in self._device.take_frames():
-            self._pty.write(frame)
+            self.port.write(frame)
         return max(0.0, (self._device.next_ns - time.monotonic_ns()) / 1e9)
 
 
 class Ends:
     """Both ends, the place that they share, and what was done to it."""
 
-    def __init__(self, given: argparse.Namespace, pty: PtyPort, truth: TruthLog) -> None:
+    def __init__(self, given: argparse.Namespace, port: PtyPort | SocketPort, truth: TruthLog) -> None:
         self._place = Place(given.seed, time.monotonic_ns())
         truth.probe = self._place.probe
         self.camera = CameraEnd(self._place, given.rate, given.noise_mm, given.seed)
-        self.stimulator = StimulatorEnd(pty, truth, given.reply_delay_ms)
-        self._pty = pty
+        self.stimulator = StimulatorEnd(port, truth, given.reply_delay_ms)
         self._acts: list[tuple[str, int]] = []  # what, and from which exposure on it is to be seen
         self._slips: list[tuple[int, int]] = []  # when each begins and comes to rest
         self._left: list[int | None] = []
@@ -123,12 +136,13 @@ class Ends:
     def run(self) -> None:
         """Until standard input says so or closes."""
         orders = sys.stdin.fileno()
+        port = self.stimulator.port.fd
         going = True
         while going:
             wait_s = self.stimulator.advance()
             link = self.camera.link
-            ready, _, _ = select.select([self._pty.fd, link or self.camera.listener, orders], [], [], wait_s)
-            if self._pty.fd in ready:
+            ready, _, _ = select.select([port, link or self.camera.listener, orders], [], [], wait_s)
+            if port in ready:
                 self.stimulator.hear()
             if link is not None and link in ready:
                 self.camera.answer(link)
@@ -165,17 +179,26 @@ class Ends:
         return json.dumps(facts)
 
 
+def _port(given: argparse.Namespace, stack: contextlib.ExitStack) -> PtyPort | SocketPort:
+    if given.port_fd is not None:
+        return SocketPort(given.port_fd)
+    pty = stack.enter_context(PtyPort(given.dir / "stimulator"))
+    pty.announce()
+    return pty
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.ends")
     parser.add_argument("--dir", type=Path, required=True)
     parser.add_argument("--rate", type=int, required=True)
     parser.add_argument("--reply-delay-ms", type=float, required=True)
     parser.add_argument("--noise-mm", type=float, required=True)
+    parser.add_argument("--port-fd", type=int, help="a connected socket for the stimulator (default: a pty at DIR/stimulator)")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    with PtyPort(given.dir / "stimulator") as pty, TruthLog(given.dir / "truth.jsonl") as truth:
-        pty.announce()
-        ends = Ends(given, pty, truth)
+    with contextlib.ExitStack() as stack:
+        truth = stack.enter_context(TruthLog(given.dir / "truth.jsonl"))
+        ends = Ends(given, _port(given, stack), truth)
         ends.tell_ready()
         prefer(PRIORITY)
         ends.run()

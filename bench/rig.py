@@ -61,8 +61,10 @@ class Rig:
     `report` and `truth` (the stimulator's own log) are there after the end.
     """
 
-    def __init__(self, rate_hz: int, *, reply_delay_ms: float, noise_mm: float, limits: TargetLimits) -> None:
+    def __init__(self, rate_hz: int, *, pty: bool, reply_delay_ms: float, noise_mm: float, limits: TargetLimits) -> None:
+        """`pty`: the stimulator is on one, as a simulated device is; else on a socket, which needs no help of the kernel's workers."""
         self._rate_hz, self._limits = rate_hz, limits
+        self._port, self._far_port = (None, None) if pty else socket.socketpair()
         self._stack = contextlib.ExitStack()
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="atmsd-bench-")))
         self._ends = self._start_ends(reply_delay_ms, noise_mm)
@@ -91,8 +93,12 @@ class Rig:
     def _start_ends(self, reply_delay_ms: float, noise_mm: float) -> subprocess.Popen[bytes]:
         words = [sys.executable, "-m", "bench.ends", "--dir", str(self.folder), "--rate", str(self._rate_hz)]
         words += ["--reply-delay-ms", str(reply_delay_ms), "--noise-mm", str(noise_mm)]
-        ends = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        passed = [] if self._far_port is None else [self._far_port.fileno()]
+        words += [text for fd in passed for text in ("--port-fd", str(fd))]
+        ends = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=passed)
         self._stack.callback(_end, ends)
+        if self._far_port is not None:
+            self._far_port.close()
         return ends
 
     def _begin(self) -> None:
@@ -119,7 +125,7 @@ class Rig:
 
     def _start_hot(self, chair: Path, ends: list[socket.socket]) -> None:
         names = ("--beats-fd", "--orders-fd", "--news-fd", "--life-fd")
-        port = open_serial(self.folder / "stimulator", BAUD)
+        port = self._open_port()
         fds = [*(end.fileno() for end in ends), port]
         words = [text for name, fd in zip((*names, "--port-fd"), fds, strict=True) for text in (name, str(fd))]
         hot = subprocess.Popen([sys.executable, "-m", "daemon.hot", "--config", str(chair), *words], pass_fds=fds, stdin=subprocess.DEVNULL)
@@ -127,6 +133,12 @@ class Rig:
         os.close(port)
         for end in ends:
             end.close()
+
+    def _open_port(self) -> int:
+        if self._port is None:
+            return open_serial(self.folder / "stimulator", BAUD)
+        self._port.setblocking(False)
+        return self._port.detach()
 
     def _aim(self, ready: EndsReady) -> None:
         target = ready.mri_from_target

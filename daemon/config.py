@@ -103,7 +103,7 @@ class StimulatorSection(Section, frozen=True, kw_only=True):
 
 
 class LimitsSection(Section, frozen=True, kw_only=True):
-    """Site limits on dose; each may only tighten what the product and the protocol say."""
+    """Site limits on dose; each may only tighten the product's, and a protocol that asks for more than the site allows is refused."""
 
     max_sessions_per_day: int | None = None
     max_pulses_per_day: int | None = None

@@ -300,14 +300,14 @@ def _timing_faults(timing: Timing) -> list[str]:
 def _theta_burst_faults(timing: Timing) -> list[str]:
     if timing.pulses_per_burst == 1:
         return ["plain rTMS needs a table of train durations signed by the site, and this version takes none"]
-    one_train = timing.trains == 1 and timing.train_gap_s == 0
+    is_continuous = timing.train_gap_s == 0  # one train: several without a gap are no protocol
     must_hold = {
         "theta burst has 3 pulses a burst": timing.pulses_per_burst == THETA_PULSES_PER_BURST,
         "theta burst has 50 Hz (or 30 Hz) inside a burst": timing.intra_burst_hz in THETA_INTRA_BURST_HZ,
         "theta burst has 5 bursts a second": timing.burst_hz == THETA_BURST_HZ,
-        "iTBS trains last 2 s at most": one_train or timing.nominal_train_s <= ITBS_MAX_TRAIN_S,
-        "iTBS trains are 8 s apart at least": one_train or timing.train_gap_s >= ITBS_MIN_GAP_S,
-        "cTBS has 600 pulses in a row at most": not one_train or timing.total_pulses <= CTBS_MAX_PULSES,
+        "iTBS trains last 2 s at most": is_continuous or timing.nominal_train_s <= ITBS_MAX_TRAIN_S,
+        "iTBS trains are 8 s apart at least": is_continuous or timing.train_gap_s >= ITBS_MIN_GAP_S,
+        "cTBS has 600 pulses in a row at most": not is_continuous or timing.total_pulses <= CTBS_MAX_PULSES,
     }
     return [fault for fault, holds in must_hold.items() if not holds]
 

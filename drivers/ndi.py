@@ -173,10 +173,10 @@ class NdiTracker:
             return False
         if reply is None:
             return False
+        if self._send or (self._phase is Phase.TRACKING and self._polling.is_idle):  # what is still to be sent has no answer yet
+            raise WireError("a reply came that nothing asked for", self._where, "The link is opened again by itself.")
         if self._phase is Phase.SETUP:
             self._advance_setup(reply, now_ns)
-        elif self._polling.is_idle:
-            raise WireError("a reply came that nothing asked for", self._where, "The link is opened again by itself.")
         elif isinstance(reply, BinaryReply):
             self._take_poses(reply, now_ns)
         else:

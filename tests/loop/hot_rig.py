@@ -63,7 +63,7 @@ class HotRig:
         self._heeded: frozenset[str] = ALL_CHANNELS
         self._ending = False
         self._playing = threading.Lock()
-        self._since_ns = 0
+        self.truth_since_ns = 0
         self._is_aimed = False
         self._is_open = False
 
@@ -349,7 +349,7 @@ class HotRig:
 
     def truth(self) -> list[TruePulse]:
         """Every physical pulse since the last `rest`."""
-        return self.room.pulses_since(self._since_ns)
+        return self.room.pulses_since(self.truth_since_ns)
 
     def given(self) -> int:
         return len(self.truth())
@@ -373,7 +373,7 @@ class HotRig:
         self.wait_on_target()
         with self.room.changed:
             self.heard.clear()
-            self._since_ns = time.monotonic_ns()
+            self.truth_since_ns = time.monotonic_ns()
 
     def _at_rest(self) -> None:
         """Stop, and wait for a device that says it is off, with nothing left to account for."""

@@ -91,25 +91,23 @@ def test_a_small_slip_ends_the_train_after_the_dwell(rig: HotRig) -> None:
     assert_accounted(rig, exact=True)
 
 
-@pytest.mark.parametrize("tool", ["head", "coil"])
-def test_a_look_lost_for_60_ms_is_no_slip(rig: HotRig, tool: str) -> None:
+def test_a_head_unseen_for_60_ms_is_no_slip(rig: HotRig) -> None:
     grant = rig.fire(settings=SHORT)
-    rig.room.occlude(tool, 0.060)
+    rig.room.occlude("head", 0.060)
     receipt = rig.receipt(grant)
     assert (receipt.pulses, receipt.broken) == (SHORT.pulses, False)
-    assert any(sample.unseen for frame in rig.all(ipc.FrameNews) for sample in frame.tools if sample.tool == tool)
+    assert any(sample.unseen for frame in rig.all(ipc.FrameNews) for sample in frame.tools if sample.tool == "head")
     assert_accounted(rig, exact=True)
 
 
-@pytest.mark.parametrize("tool", ["head", "coil"])
-def test_a_tool_unseen_beyond_the_leave_dwell_ends_the_train_and_starts_none(rig: HotRig, tool: str) -> None:
+def test_a_head_unseen_beyond_the_leave_dwell_ends_the_train_and_starts_none(rig: HotRig) -> None:
     grant = rig.fire(settings=SHORT)
-    since_ns = rig.room.occlude(tool, 3.0)
+    since_ns = rig.room.occlude("head", 1.5)
     assert_confirmed_off(rig, since_ns, DWELL_MS + CHAIN_MS)
     assert rig.receipt(grant).why == ("off_target",)
     assert_held(rig)
-    blocked = rig.receipt(rig.grant(expires_ns=time.monotonic_ns() + 1_000 * MS))
-    assert (blocked.pulses, f"{tool}_unseen" in blocked.why) == (0, True)
+    blocked = rig.receipt(rig.grant(expires_ns=time.monotonic_ns() + 500 * MS))
+    assert (blocked.pulses, "head_unseen" in blocked.why) == (0, True)
     assert_accounted(rig, exact=True)
 
 
@@ -139,7 +137,6 @@ def test_a_lost_camera_is_told_with_its_reason_and_found_again(rig: HotRig) -> N
     assert lost.remedy != ""
     rig.wait_vetoed("tracker_silent")
     rig.wait_for(ipc.TrackerNews, where=lambda news: news.state == TrackerState.TRACKING)
-    rig.wait_on_target()
 
 
 @pytest.mark.parametrize(

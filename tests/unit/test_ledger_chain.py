@@ -4,6 +4,7 @@ import hashlib
 import json
 import sqlite3
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,14 @@ def test_second_chairs_rows_are_seen_at_once(tmp_path: Path) -> None:
     assert second.verdict("P1", 90, LIMITS, at(6)).pulses_today == 30
     first.close()
     second.close()
+
+
+def test_ledger_opened_here_answers_in_a_worker_thread(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        session = worker.submit(opened, ledger, at(0)).result(timeout=10)
+    assert list(ledger.doses().sessions) == [session.session_id]
+    ledger.close()
 
 
 def test_locked_ledger_promises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,6 +188,10 @@ def test_request_that_makes_no_sense_cannot_be_made(changes: dict[str, Any], fau
         request(**changes)
 
 
+def test_smallest_session_of_all_is_opened(ledger: Ledger) -> None:
+    opened(ledger, at(0), planned_pulses=1, planned_trains=1, train_gap_ns=0, set_point_mso=1)
+
+
 # ---- intents -----------------------------------------------------------------------------------------------------------
 
 
@@ -690,7 +694,7 @@ def test_only_a_train_in_full_can_be_reconciled(ledger: Ledger, run_id: str, gra
     assert reasons(ledger.reconcile(reconciliation("none"), at(60))) == {DoseReason.SESSION_NOT_OPEN}
 
 
-@pytest.mark.parametrize("changes", [{"reason": " "}, {"by": ()}, {"by": ("",)}])
+@pytest.mark.parametrize("changes", [{"reason": " "}, {"by": ()}, {"by": ("",)}, {"by": ("engineer-1", "")}])
 def test_reconciliation_states_reason_and_names(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="reconciliation"):
         reconciliation("s", **changes)

@@ -159,7 +159,7 @@ def test_an_old_camera_that_does_not_tell_its_rate_needs_it_from_the_chairs_file
 
 
 def test_a_camera_that_keeps_tracking_every_third_frame_is_polled_at_that_pace() -> None:
-    assert set_up(instead("GET", "Param.Tracking.Track Frequency=0", "Track"))[0].frames_per_pose == 3
+    assert set_up(instead("GET", "Param.Tracking.Track Frequency=0", "Track Frequency"))[0].frames_per_pose == 3
 
 
 def test_a_bump_is_told() -> None:
@@ -213,6 +213,7 @@ class Hand:
     def show(self, *reports: ToolReport, status: int = 0) -> Step[TrackerEvent]:
         """Answer the poll with the next frame (reports may carry a number of their own)."""
         self.frame += 1
+        self.now_ns += 16_666_667
         numbered = [
             report if report.frame_number is not None or report.state is HandleState.DISABLED else _numbered(report, self.frame)
             for report in reports
@@ -343,7 +344,8 @@ def test_a_reply_without_any_frame_number_makes_no_frame() -> None:
 
 def test_a_whole_reply_is_not_taken_twice_nor_when_nothing_was_asked() -> None:
     hand = Hand().settle()
-    wire = encode_binary(encode_bx(TrackingReply(tools=(seen(HEAD, 5000), seen(COIL, 5000)), system_status=0)))
+    number = hand.frame + 1
+    wire = encode_binary(encode_bx(TrackingReply(tools=(seen(HEAD, number), seen(COIL, number)), system_status=0)))
     step = hand.tracker.feed(wire + wire, hand.now_ns)
     assert [type(event) for event in step.events] == [TrackerFrame, TrackerChanged]
     assert hand.tracker.feed(wire, hand.now_ns).events == (), "the link is given up: nothing on it counts"

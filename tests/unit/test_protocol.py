@@ -132,6 +132,19 @@ def test_continuous_theta_burst_beyond_600_pulses_is_refused(tmp_path: Path) -> 
         read_protocol(path)
 
 
+def test_single_train_with_a_gap_is_intermittent(tmp_path: Path) -> None:
+    path = site_file(tmp_path, replace=("trains = 60", "trains = 1"))
+    path.write_text(path.read_text(encoding="utf-8").replace("bursts_per_train = 10", "bursts_per_train = 11"), encoding="utf-8")
+    with pytest.raises(BadProtocol, match="last 2 s at most"):
+        read_protocol(path)
+
+
+@pytest.mark.parametrize("intensity", [1, 120])
+def test_intensity_may_be_at_either_end(tmp_path: Path, intensity: int) -> None:
+    path = site_file(tmp_path, replace=("intensity_pct_rmt = 90", f"intensity_pct_rmt = {intensity}"))
+    assert read_protocol(path).intensity_pct_rmt == intensity
+
+
 def test_file_that_is_not_toml_or_not_there_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.toml").write_bytes(b"id = \xff")
     with pytest.raises(BadProtocol, match=r"broken\.toml"):

@@ -154,12 +154,13 @@ class Ends:
     def _obey(self, word: str) -> bool:
         """One order; False for the last."""
         now_ns = time.monotonic_ns()
-        match word:
+        act, _, mm = word.partition("=")
+        match act:
             case "aside" | "on":
                 self._settle_slips(now_ns)
-                self._acts.append((word, self._place.put(now_ns, on_target=word == "on")))
+                self._acts.append((act, self._place.put(now_ns, on_target=act == "on")))
             case "slip":
-                self._slips.append((now_ns, self._place.slip(now_ns)))
+                self._slips.append((now_ns, self._place.slip(float(mm), now_ns)))
         return word != "end"
 
     def _settle_slips(self, now_ns: int) -> None:

@@ -12,7 +12,7 @@ from sim.world_people import People
 SPOT_DIRECTION = (-0.55, 0.55, 0.63)  # left front, where dorsolateral prefrontal targets lie
 AT_ONCE_NS = 1_000
 ASIDE_MM = 20.0  # beyond twice every leave limit, so that leaving counts at once
-SLIP_MM, SLIP_MS = 8.0, 50.0
+SLIP_MS = 50.0
 LOOK_NS, FINE_NS = 1_000_000, 50_000
 LEAVE_LATERAL_MM, LEAVE_TILT_DEG, LEAVE_TWIST_DEG, LEAVE_GAP_MM = 3.0, 5.0, 8.0, 4.0  # the product's leave limits, stated anew
 
@@ -48,9 +48,9 @@ class Place:
         self._world.coil.set_off(Reach(now_ns, now_ns + AT_ONCE_NS, goal, goal, True))
         return now_ns + AT_ONCE_NS
 
-    def slip(self, now_ns: int) -> int:
+    def slip(self, mm: float, now_ns: int) -> int:
         """The coil slides off its target. Returns when it comes to rest."""
-        return self._people.slip(SLIP_MM, SLIP_MS, now_ns)
+        return self._people.slip(mm, SLIP_MS, now_ns)
 
     def left_ns(self, from_ns: int, until_ns: int) -> int | None:
         """When the true coil first was beyond a leave limit, within 0.05 ms; None where it never was."""

@@ -234,7 +234,7 @@ class Rig:
         )
 
     def coil(self, act: str) -> None:
-        """`on` the target, `aside`, or `slip`."""
+        """`on` the target, `aside`, or `slip=MM`."""
         if self._ends.stdin is not None:
             self._ends.stdin.write(act.encode() + b"\n")
             self._ends.stdin.flush()

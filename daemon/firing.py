@@ -45,8 +45,10 @@ from drivers.values import (
 )
 
 SETTLE_NS = 200_000_000  # a device's events may come this late after its end is confirmed
+START_LATE_NS = 300_000_000  # a device that has not begun this long after its start byte never does
 OVERDUE_NS = 1_000_000_000  # a train whose end nobody reports this long after its plan is counted in full
 MOST_PULSES_PER_BURST = 5  # a stimulator's burst holds five at most: an unasked one of unknown kind counts as that
+LONGEST_BURST_NS = 400_000_000  # and its pulses are 100 ms apart at most (MagPro, burst mode)
 
 
 class Phase(enum.Enum):
@@ -274,8 +276,9 @@ class Firing:
             link_sound=sound,
         )
         bursts, confirmed = bursts_given(tally, burst_period_ns(grant.settings.burst_hz))
-        latest_ns = train.planned_end_ns if train.ended_ns is None else train.ended_ns
-        last_ns = events_ns[-1] + burst_length_ns(grant.settings) if confirmed and events_ns else latest_ns
+        latest_ns = train.planned_end_ns + START_LATE_NS if train.ended_ns is None else train.ended_ns
+        told_ns = events_ns[-1] + burst_length_ns(grant.settings) if events_ns else train.started_ns
+        last_ns = told_ns if confirmed else max(told_ns, latest_ns)
         return Receipt(
             run_id=self.run_id,
             grant_no=grant.grant_no,
@@ -341,8 +344,8 @@ class Firing:
                 self._stop_device(now_ns)
 
     def _on_burst(self, event: BurstFired, now_ns: int) -> None:
-        settings = self.driver.prepared if self.train is None else self.train.grant.settings
-        length_ns = 0 if settings is None else burst_length_ns(settings)
+        settings = self._burst_settings()
+        length_ns = LONGEST_BURST_NS if settings is None else burst_length_ns(settings)
         self.last_pulse_ns = event.at_ns + length_ns
         if self.train is not None:
             distance_mm, exposed_ns = self._pose()
@@ -355,6 +358,12 @@ class Firing:
         self._alarm("uncommanded_pulse", True, "the stimulator fired without a command", "Lift the coil off, then call the engineer.")
         self._lose_arm(("uncommanded pulse",), now_ns)
         self._stop_device(now_ns)
+
+    def _burst_settings(self) -> TrainSettings | None:
+        """What the device was set to when it fired, if that is known: a driver that has just failed no longer says."""
+        if self.train is not None:
+            return self.train.grant.settings
+        return self.driver.prepared if self.arm is None else self.arm.settings
 
     def _on_prepared(self, event: Prepared, now_ns: int) -> None:
         if self.phase is not Phase.PREPARING:

@@ -38,9 +38,6 @@ class FrameCounter:
         self.last: int | None = None
         self._last_ns = 0
 
-    def is_repeated(self, frame_number: int) -> bool:
-        return frame_number == self.last
-
     def advance(self, frame_number: int, now_ns: int) -> int | None:
         """Take a new frame number. Returns the poses skipped since the last, None when the numbers begin anew.
 

@@ -4,7 +4,7 @@ import enum
 from collections.abc import Callable
 
 from drivers.ndi_codes_wire import SYSTEM_HANDLE_UNOCCUPIED
-from drivers.ndi_pose_wire import Options, TrackingReply
+from drivers.ndi_pose_wire import TrackingReply
 from sim.ndi_faults import CameraFaults
 from sim.ndi_parameters import FRAME_HZ, TRACK_RATE, Parameters, vega_table
 from sim.ndi_poses import PoseSource
@@ -76,7 +76,7 @@ class Device:
             frame = self._frozen = self._frozen or frame
         status, self._status_once = self._status_once | self.faults.system_status, 0
         handles = [handle for handle in self.bay.in_order() if handle.is_enabled or handle.number in self.bay.to_free]
-        return self._view.look(handles, frame, status, also_out_of_volume=bool(options & Options.OUT_OF_VOLUME))
+        return self._view.look(handles, frame, status, options)
 
     def suffer(self) -> None:
         """Let faults happen that were asked for since the last command."""

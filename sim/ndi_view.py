@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterable
 
-from drivers.ndi_pose_wire import HandleState, RawPose, ToolReport, TrackingReply
+from drivers.ndi_pose_wire import HandleState, Options, RawPose, ToolReport, TrackingReply
 from drivers.ndi_setup_wire import PortBits
 from sim.ndi_faults import CameraFaults
 from sim.ndi_poses import PoseSource, slow_pose
@@ -31,14 +31,15 @@ class View:
         self._frame: Frame | None = None
         self._poses: dict[int, Pose | None] = {}
 
-    def look(self, handles: Iterable[PortHandle], frame: Frame, system_status: int, *, also_out_of_volume: bool) -> TrackingReply:
+    def look(self, handles: Iterable[PortHandle], frame: Frame, system_status: int, options: int) -> TrackingReply:
+        """One report for each handle, with the parts that the options ask for."""
         if frame != self._frame:
             self._frame = frame
             self._poses.clear()
-        reports = tuple(self._report(handle, frame, also_out_of_volume) for handle in handles)
+        reports = tuple(self._report(handle, frame, options) for handle in handles)
         return TrackingReply(tools=reports, system_status=system_status, strays_mm=())
 
-    def _report(self, handle: PortHandle, frame: Frame, also_out_of_volume: bool) -> ToolReport:
+    def _report(self, handle: PortHandle, frame: Frame, options: int) -> ToolReport:
         if not handle.is_loaded:
             return ToolReport(handle=handle.number, state=HandleState.UNOCCUPIED)
         status = handle.status
@@ -46,17 +47,17 @@ class View:
             status |= PortBits.OUT_OF_VOLUME
         if handle.body in self._faults.partly_out_of_volume:
             status |= PortBits.PARTLY_OUT_OF_VOLUME
-        hidden = handle.body in self._faults.missing or (status & PortBits.OUT_OF_VOLUME and not also_out_of_volume)
+        hidden = handle.body in self._faults.missing or (status & PortBits.OUT_OF_VOLUME and not options & Options.OUT_OF_VOLUME)
         pose = None if hidden else self._measured(handle, frame.exposed_ns)
-        count = 0 if handle.rom is None or pose is None else len(handle.rom.markers_mm)
+        markers = () if pose is None or handle.rom is None else handle.rom.markers_mm
         return ToolReport(
             handle=handle.number,
             state=HandleState.MISSING if pose is None else HandleState.VALID,
             pose=None if pose is None else RawPose(pose.wxyz, pose.mm, FIT_RMS_MM),
             port_status=status,
             frame_number=frame.number,
-            marker_info=_marker_info(count),
-            markers_mm=() if pose is None or handle.rom is None else tuple(pose.carry(marker) for marker in handle.rom.markers_mm),
+            marker_info=_marker_info(len(markers)) if options & Options.MARKER_INFO else None,
+            markers_mm=tuple(pose.carry(marker) for marker in markers) if pose is not None and options & Options.MARKERS else None,
         )
 
     def _measured(self, handle: PortHandle, exposed_ns: int) -> Pose | None:

@@ -244,9 +244,12 @@ def test_a_poll_that_was_lost_costs_half_a_second_and_not_the_link() -> None:
     room.faults.silent = True
     room.run(0.02)
     room.faults.silent = False
-    room.run(1.5)
+    room.run(1.0)
     assert room.opened == 1 and room.state is TrackerState.TRACKING
+    room.forget()
+    room.run(1.0)
     assert room.exposures[-1] is not None
+    assert len(room.sent) < 15 * len(room.frames), "phase-locked again"
 
 
 def test_after_a_second_of_good_frames_the_next_loss_is_mended_at_once() -> None:

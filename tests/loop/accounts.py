@@ -1,6 +1,7 @@
 """What the hot process reported, held against what the device truly did."""
 
 from daemon import ipc
+from drivers.values import TrainSettings
 from tests.loop.hot_rig import HotRig
 
 MS = 1_000_000
@@ -20,6 +21,11 @@ def assert_confirmed_off(rig: HotRig, since_ns: int, within_ms: int = PROCESS_LO
     assert_off(rig, since_ns, within_ms)
     rig.wait_for(ipc.Safe, where=lambda safe: safe.confirmed)
     rig.wait_for(ipc.StimNews, where=lambda news: news.report.enabled is False and news.report.received_ns > since_ns)
+
+
+def assert_whole(receipt: ipc.Receipt, settings: TrainSettings) -> None:
+    """The train was given as granted, and the device confirmed every pulse of it."""
+    assert (receipt.why, receipt.pulses, receipt.broken, receipt.confirmed) == ((), settings.pulses, False, True)
 
 
 def assert_accounted(rig: HotRig, *, exact: bool, strays: bool = False) -> None:

@@ -89,6 +89,7 @@ class Cable(PtyPort):
         os.close(fresh)
 
     def plug(self) -> None:
+        """Put it back, if it is out."""
         self.announce()
 
 
@@ -181,7 +182,8 @@ class LiveRoom:
         return now_ns
 
     def mend(self) -> None:
-        """No fault, the right coil in its plug, the coil on its target."""
+        """No fault, the right plugs where they belong, the coil on its target."""
+        self.cable.plug()
         for faults, fresh in ((self.camera.faults, CameraFaults()), (self.stimulator.faults, MagVentureFaults())):
             for field in fields(fresh):
                 setattr(faults, field.name, getattr(fresh, field.name))

@@ -6,8 +6,8 @@ import pytest
 
 from daemon import ipc
 from drivers.values import TrackerState
-from tests.loop.accounts import MS, assert_accounted, assert_confirmed_off
-from tests.loop.hot_rig import SHORT, HotRig
+from tests.loop.accounts import MS, assert_accounted, assert_confirmed_off, assert_whole
+from tests.loop.hot_rig import SHORT, THETA, HotRig
 
 POSE_AGE_MS, DWELL_MS = 100, 100
 CHAIN_MS = 150  # frame period, camera latency, a burst that is finished, the device's answer, a noisy machine
@@ -22,13 +22,13 @@ def assert_goes_on(rig: HotRig) -> None:
     """The next grant fires a whole train without another arm."""
     grant = rig.grant(expires_ns=time.monotonic_ns() + 6_000 * MS)
     receipt = rig.receipt(grant)
-    assert (receipt.why, receipt.pulses, receipt.broken, receipt.confirmed) == ((), SHORT.pulses, False, True)
+    assert_whole(receipt, SHORT)
 
 
 def test_an_undisturbed_train_is_told_pulse_by_pulse(rig: HotRig) -> None:
     grant = rig.fire()
     receipt = rig.receipt(grant)
-    assert (receipt.pulses, receipt.confirmed, receipt.broken, receipt.why) == (30, True, False, ())
+    assert_whole(receipt, THETA)
     given = rig.truth()
     onsets = [pulse.at_ns for pulse in given[::3]]
     assert len(receipt.bursts) == len(onsets) == 10
@@ -95,7 +95,7 @@ def test_a_head_unseen_for_60_ms_is_no_slip(rig: HotRig) -> None:
     grant = rig.fire(settings=SHORT)
     rig.room.occlude("head", 0.060)
     receipt = rig.receipt(grant)
-    assert (receipt.pulses, receipt.broken) == (SHORT.pulses, False)
+    assert_whole(receipt, SHORT)
     assert any(sample.unseen for frame in rig.all(ipc.FrameNews) for sample in frame.tools if sample.tool == "head")
     assert_accounted(rig, exact=True)
 

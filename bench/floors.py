@@ -1,5 +1,7 @@
-"""The floors under every latency here, each measured in processes of its own: how late a bare 1 kHz sleep wakes, and how long bytes
-take from one end of a pseudo terminal to the other (the kernel carries them in a worker of ordinary priority; a real port has none).
+"""The floors under every latency here, each measured in processes of its own.
+
+How late a bare 1 kHz sleep wakes; how long bytes take from one end of a pseudo terminal to the other (the kernel carries them in a
+worker of ordinary priority; what is written to a real port needs none); how long a message takes from a bare PUB to a bare SUB.
 
 `python -m bench.floors KIND` measures until its standard input closes, then writes every sample.
 """
@@ -15,11 +17,20 @@ import tty
 from types import TracebackType
 from typing import Self
 
+import zmq
+
 PERIOD_NS = 1_000_000
 SLEEPER_PRIORITY = 10  # below the hot process: what waits for the same core waits behind it
 WRITER_PRIORITY, READER_PRIORITY = 20, 30  # as the hot process and the simulated devices have them
 HOP_S = 0.02
-KINDS = {"sleep": "bare 1 kHz sleep", "fifo": "bare 1 kHz sleep, SCHED_FIFO", "pty": "bare pty, write to read, SCHED_FIFO"}
+FRAME_S = 1 / 60
+MESSAGE = (b"v1/coil/error", bytes(200), bytes(500))  # as long as ours
+KINDS = {
+    "sleep": "bare 1 kHz sleep",
+    "fifo": "bare 1 kHz sleep, SCHED_FIFO",
+    "pty": "bare pty, write to read, SCHED_FIFO",
+    "zmq": "bare ZMQ, PUB to SUB over TCP, 60 Hz",
+}
 
 
 def prefer(priority: int) -> None:
@@ -83,10 +94,37 @@ def _hops() -> list[int]:
     return took_ns
 
 
+def _messages() -> list[int]:
+    """Publish, and let a second process say when it had the message."""
+    said, say = os.pipe()
+    port_of, tell_port = os.pipe()
+    if os.fork() == 0:
+        subscriber = zmq.Context().socket(zmq.SUB)
+        subscriber.setsockopt(zmq.SUBSCRIBE, b"")
+        subscriber.connect(os.read(port_of, 64).decode())
+        while subscriber.recv_multipart()[0] != b"end":
+            os.write(say, time.monotonic_ns().to_bytes(8, "little"))
+        os._exit(0)
+    publisher = zmq.Context().socket(zmq.XPUB)
+    publisher.bind("tcp://127.0.0.1:*")
+    os.write(tell_port, publisher.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0"))
+    publisher.recv()  # somebody is subscribed
+    took_ns: list[int] = []
+    while _may_go_on():
+        time.sleep(FRAME_S)
+        sent_ns = time.monotonic_ns()
+        publisher.send_multipart(MESSAGE)
+        took_ns.append(int.from_bytes(os.read(said, 8), "little") - sent_ns)
+    publisher.send(b"end")
+    os.wait()
+    return took_ns
+
+
 def main(kind: str) -> int:
     if kind == "fifo":
         prefer(SLEEPER_PRIORITY)
-    sys.stdout.buffer.write(array.array("q", _hops() if kind == "pty" else _sleeps()).tobytes())
+    measure = {"pty": _hops, "zmq": _messages}.get(kind, _sleeps)
+    sys.stdout.buffer.write(array.array("q", measure()).tobytes())
     return 0
 
 

@@ -1,13 +1,13 @@
 """`frame_to_client`: from a frame's leaving the camera to its numbers in a client's hands, through the hot and the daemon process.
 
-The whole room runs and a session is given meanwhile: `atmsd run`, simulated devices, the simulated operator. The client that is
-measured is `clients.link.Link` in this process, one among so many.
+The whole room runs and a session is given meanwhile: `atmsd run`, simulated devices, the simulated operator, who is a client too.
+Measured is one client in this process: a plain subscriber, alone and among fifty, and the Python client.
 """
 
 import contextlib
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,14 +16,16 @@ from bench.load import process
 from bench.options import Options
 from bench.running import running
 from bench.stamped_room import read_stamps
+from bench.subscriber import Subscriber
 from bench.table import Row, ms, print_rows
 from clients.endpoints import read_endpoints
 from clients.link import Link
+from clients.telemetry import Received
 from daemon.messages import CoilErrorBody
 
-SECONDS = 8.0
+SECONDS = 7.0
 OTHERS = 49
-READY_S, STEP_S, SETTLE_S, PUMP_S = 60.0, 60.0, 2.0, 0.1
+READY_S, STEP_S, SETTLE_S, PUMP_S = 60.0, 60.0, 1.5, 0.1
 TOPIC = "v1/coil/error"
 BUDGET = (("p50", 1.0), ("p99", 5.0))
 
@@ -37,19 +39,27 @@ class Heard:
     with_numbers: int = 0
     missed: int = 0
 
+    def take(self, update: Received, now_ns: int) -> None:
+        if isinstance(update.body, CoilErrorBody) and update.body.frame_number is not None:
+            self.frames.append((update.body.frame_number, update.header.mono_ns, now_ns))
+            self.with_numbers += update.body.target_error_mm is not None
+            self.missed += update.missed
+
 
 def run(options: Options) -> None:
     seconds = options.seconds_or(SECONDS)
     with tempfile.TemporaryDirectory(prefix="atmsd-bench-") as name:
         folder = Path(name)
-        with _session(folder) as config, Floor("sleep") as floor:
-            alone = _listen(config, "1 subscriber", seconds)
-            with process(["-m", "bench.crowd", read_endpoints(config)[1], str(OTHERS)]):
-                among = _listen(config, f"{OTHERS + 1} subscribers, one stalled", seconds)
+        with _session(folder) as config, Floor("sleep") as sleep, Floor("zmq") as bare:
+            endpoint = read_endpoints(config)[1]
+            heard = [_listen(endpoint, "1 subscriber", seconds), _listen_by_link(config, "1 clients.link.Link", seconds)]
+            with process(["-m", "bench.crowd", endpoint, str(OTHERS)]):
+                heard.append(_listen(endpoint, f"{OTHERS + 1} subscribers, one stalled", seconds))
         stamps = read_stamps(folder)
-    rows = [row for heard in (alone, among) for row in _rows(heard, stamps)]
-    notes = [f"{heard.what}: {heard.with_numbers} of {len(heard.frames)} with numbers, {heard.missed} missed" for heard in (alone, among)]
-    print_rows("frame_to_client: frame sent by the camera -> numbers at a ZMQ client, 60 Hz", [*rows, Row(floor.name, floor.took_ms)], notes)
+    rows = [row for each in heard for row in _rows(each, stamps)]
+    rows += [Row(floor.name, floor.took_ms) for floor in (bare, sleep)]
+    notes = [f"{each.what}: {each.with_numbers} of {len(each.frames)} frames with numbers, {each.missed} missed" for each in heard]
+    print_rows("frame_to_client: frame sent by the camera -> numbers at a ZMQ client, 60 Hz, a session under way", rows, notes)
 
 
 @contextlib.contextmanager
@@ -63,20 +73,35 @@ def _session(folder: Path) -> Iterator[Path]:
             yield Path(config)
 
 
-def _listen(config: Path, what: str, seconds: float) -> Heard:
+def _listen(endpoint: str, what: str, seconds: float) -> Heard:
+    heard = Heard(what)
+    with Subscriber(endpoint, TOPIC) as subscriber:
+        _skip_s(SETTLE_S, lambda: subscriber.read(PUMP_S))
+        until_s = time.monotonic() + seconds
+        while time.monotonic() < until_s:
+            update = subscriber.read(PUMP_S)
+            if update is not None:
+                heard.take(update, time.monotonic_ns())
+    return heard
+
+
+def _listen_by_link(config: Path, what: str, seconds: float) -> Heard:
     heard = Heard(what)
     with Link.from_config(config, topics=(TOPIC,)) as link:
-        link.wait(lambda _: False, SETTLE_S)
+        _skip_s(SETTLE_S, lambda: link.pump(PUMP_S))
         until_s = time.monotonic() + seconds
         while time.monotonic() < until_s:
             updates = link.pump(PUMP_S)
             now_ns = time.monotonic_ns()
             for update in updates:
-                if isinstance(update.body, CoilErrorBody) and update.body.frame_number is not None:
-                    heard.frames.append((update.body.frame_number, update.header.mono_ns, now_ns))
-                    heard.with_numbers += update.body.target_error_mm is not None
-                    heard.missed += update.missed
+                heard.take(update, now_ns)
     return heard
+
+
+def _skip_s(seconds: float, read: Callable[[], object]) -> None:
+    until_s = time.monotonic() + seconds
+    while time.monotonic() < until_s:
+        read()
 
 
 def _rows(heard: Heard, stamps: dict[int, int]) -> list[Row]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from bench.options import CouldNotRun, Options
 from bench.running import running
+from bench.subscriber import Subscriber
 from bench.table import Row, print_rows
-from clients.link import Link
+from clients.endpoints import read_endpoints
 from daemon.messages import StimBody, ToolsBody
 
 RUNS = 5
@@ -45,13 +46,15 @@ def run(options: Options) -> None:
 def _start(folder: Path, config: str) -> tuple[float, float, float]:
     """Seconds from the start until something was heard, until the camera tracks, until the stimulator stands by."""
     begun_s = time.monotonic()
-    with Link.from_config(Path(config), topics=("v1/tools", "v1/stim")) as link, running(folder, "daemon", "daemon", "run", "--config", config):
-        marks: dict[str, float] = {}
+    marks: dict[str, float] = {}
+    telemetry = read_endpoints(Path(config))[1]
+    with Subscriber(telemetry, "v1/") as subscriber, running(folder, "daemon", "daemon", "run", "--config", config):
         while not {"tracking", "standby"} <= marks.keys():
-            if time.monotonic() - begun_s > READY_S:
+            update = subscriber.read(0.05)
+            at_s = time.monotonic() - begun_s
+            if at_s > READY_S:
                 raise CouldNotRun(f"not ready within {READY_S:g} s; telemetry so far: {sorted(marks) or 'none'}")
-            for update in link.pump(0.05):
-                at_s = time.monotonic() - begun_s
+            if update is not None:
                 marks.setdefault("heard", at_s)
                 match update.body:
                     case ToolsBody(tracker="tracking"):

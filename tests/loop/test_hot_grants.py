@@ -48,7 +48,7 @@ def test_the_same_grant_twice_fires_once(rig: HotRig) -> None:
     rig.arm(SHORT)
     grant = rig.grant()
     rig.send(grant)
-    rig.receipt(grant)
+    assert_whole(rig.receipt(grant), SHORT)
     rig.send(grant)
     rig.room.wait("two refusals", lambda: [alarm.code for alarm in rig.all(ipc.DeviceAlarm)] == ["grant_refused", "grant_refused"])
     assert rig.given() == SHORT.pulses
@@ -60,7 +60,7 @@ def test_a_number_already_passed_is_refused(rig: HotRig) -> None:
     rig.arm(SHORT)
     earlier, later = rig.next_grant(), rig.next_grant()
     rig.send(later)
-    rig.receipt(later)
+    assert_whole(rig.receipt(later), SHORT)
     rig.send(earlier)
     assert rig.wait_for(ipc.DeviceAlarm).code == "grant_refused"
     assert rig.given() == SHORT.pulses

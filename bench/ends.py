@@ -51,16 +51,19 @@ class CameraEnd:
         self.link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def answer(self, link: socket.socket) -> None:
-        data = link.recv(4096)
+        try:
+            data = link.recv(4096)
+            for line in self._reader.push(data):
+                reply = self._camera.answer(1, line)
+                sent_ns = time.monotonic_ns()
+                link.sendall(reply)
+                if reply.startswith(BINARY_START):
+                    self._note(reply, sent_ns)
+        except ConnectionError:
+            data = b""
         if not data:
             link.close()
             self.link = None
-        for line in self._reader.push(data):
-            reply = self._camera.answer(1, line)
-            sent_ns = time.monotonic_ns()
-            link.sendall(reply)
-            if reply.startswith(BINARY_START):
-                self._note(reply, sent_ns)
 
     def _note(self, reply: bytes, sent_ns: int) -> None:
         number = decode_bx(reply[6:-2]).tools[0].frame_number

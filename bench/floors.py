@@ -34,9 +34,14 @@ KINDS = {
 
 
 def prefer(priority: int) -> None:
-    """Ahead of ordinary processes, where that is allowed."""
+    """Ahead of ordinary processes, where that is allowed; what this process starts is ordinary again."""
     with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
+
+
+def prefer_none() -> None:
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 class Floor:

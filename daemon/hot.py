@@ -104,7 +104,7 @@ class Hot:
         return {*readable, *writable}
 
     def _turn(self, ready: set[int]) -> None:
-        self._listen(time.monotonic_ns())
+        self._listen(ready, time.monotonic_ns())
         now_ns = time.monotonic_ns()  # after the beats were read, so that none of them is of the future
         self.stimulator.turn(ready, now_ns)
         frames = self._look(ready, now_ns)
@@ -113,19 +113,24 @@ class Hot:
         self._facts += self.stimulator.write(now_ns)
         self._publish(frames, view, now_ns)
 
-    def _listen(self, now_ns: int) -> None:
-        if self.life.listen() or self.beats.closed or self.orders.closed:
+    def _listen(self, ready: set[int], now_ns: int) -> None:
+        """What the others say, where something is to be read: asking an empty socket costs more than a frame can spare."""
+        if self.life.fileno() in ready:
+            self.life.listen()
+        if self.beats.fileno() in ready:
+            for packet in self.beats.drain():
+                match packet:
+                    case DaemonBeat():
+                        self._beat = packet
+                    case StopNow(why=why):
+                        self.firing.stop(why, now_ns)
+                    case HoldNow(why=why):
+                        self.firing.hold(why, now_ns)
+        if self.orders.fileno() in ready:
+            for order in self.orders.drain():
+                self._obey(order, now_ns)
+        if self.life.cut or self.beats.closed or self.orders.closed:
             self.leaving = True
-        for packet in self.beats.drain():
-            match packet:
-                case DaemonBeat():
-                    self._beat = packet
-                case StopNow(why=why):
-                    self.firing.stop(why, now_ns)
-                case HoldNow(why=why):
-                    self.firing.hold(why, now_ns)
-        for order in self.orders.drain():
-            self._obey(order, now_ns)
 
     def _obey(self, order: ToHotOrder, now_ns: int) -> None:
         match order:

@@ -7,6 +7,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from daemon.witness import Witness
 from tests.ledger_cases import LENGTH_NS, TRAIN_NS, at, intent, limits, receipt, request
 
 SESSIONS, TRAINS, PULSES = 10, 60, 30
-APART_S = 3_000.0
+APART_S, RECEIPT_S = 3_000.0, 4.0
 BARE = 300
 LIMITS = limits(max_pulses_per_day=SESSIONS * TRAINS * PULSES, max_pulses_rolling=SESSIONS * TRAINS * PULSES)
 Answer = TypeVar("Answer")
@@ -55,16 +56,15 @@ def run(options: Options) -> None:
 
 def _session(ledger: Ledger, costs: Costs, begun_s: float) -> None:
     asked = request(planned_pulses=TRAINS * PULSES, planned_trains=TRAINS, train_gap_ns=TRAIN_NS - LENGTH_NS, limits=LIMITS)
-    opened = costs.ask("session opened", lambda: ledger.open_session(asked, at(begun_s)), Opened)
+    opened = costs.ask("session opened", partial(ledger.open_session, asked, at(begun_s)), Opened)
     for train in range(1, TRAINS + 1):
-        now = at(begun_s + train * TRAIN_NS / 1e9)
-        wanted = intent(opened, train, now)
-        costs.ask("lease renewed", lambda now=now: ledger.renew(opened.session_id, opened.lease_token, now), bool)
-        costs.ask("intent", lambda now=now, wanted=wanted: ledger.intend(wanted, LIMITS, now), Intended)
-        later = at(begun_s + train * TRAIN_NS / 1e9 + 4.0)
-        costs.ask("receipt", lambda later=later, wanted=wanted: ledger.receive(receipt(wanted), later), Settled)
+        begins_s = begun_s + train * TRAIN_NS / 1e9
+        wanted = intent(opened, train, at(begins_s))
+        costs.ask("lease renewed", partial(ledger.renew, opened.session_id, opened.lease_token, at(begins_s)), bool)
+        costs.ask("intent", partial(ledger.intend, wanted, LIMITS, at(begins_s)), Intended)
+        costs.ask("receipt", partial(ledger.receive, receipt(wanted), at(begins_s + RECEIPT_S)), Settled)
     end = at(begun_s + (TRAINS + 1) * TRAIN_NS / 1e9)
-    costs.ask("session closed", lambda: ledger.close_session(opened.session_id, CloseState.COMPLETE, "done", end), Closed)
+    costs.ask("session closed", partial(ledger.close_session, opened.session_id, CloseState.COMPLETE, "done", end), Closed)
 
 
 def _bare(file: Path) -> list[int]:

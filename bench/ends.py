@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from bench.chair import latency_ms
-from bench.place import Place
 from bench.floors import prefer
+from bench.place import Place
 from drivers.magventure_command_wire import SetEnabled, StartTrain, decode_command
 from drivers.magventure_frame_wire import FrameReader
 from drivers.ndi_pose_wire import decode_bx

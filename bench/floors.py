@@ -111,8 +111,8 @@ def _messages() -> list[int]:
             os.write(say, time.monotonic_ns().to_bytes(8, "little"))
         os._exit(0)
     publisher = zmq.Context().socket(zmq.XPUB)
-    publisher.bind("tcp://127.0.0.1:*")
-    os.write(tell_port, publisher.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0"))
+    port = publisher.bind_to_random_port("tcp://127.0.0.1")
+    os.write(tell_port, f"tcp://127.0.0.1:{port}".encode())
     publisher.recv()  # somebody is subscribed
     took_ns: list[int] = []
     while _may_go_on():

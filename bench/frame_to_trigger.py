@@ -53,14 +53,15 @@ def run(options: Options) -> None:
     rows = [row for condition in CONDITIONS for row in _measured(condition, options.seconds_or(SECONDS))]
     notes = (
         "busy: two busy processes of ordinary priority, and a daemon that publishes every frame, commits and registers.",
-        "socket: the stimulator hears without the kernel worker that carries a pseudo terminal's bytes; a real port has none that way either.",
+        "socket: no kernel worker of ordinary priority carries the bytes, as it does on a pty; writing to a real port needs none.",
     )
     print_rows("frame_to_trigger: frame sent by the camera -> command whole at the stimulator", rows, notes)
 
 
 def _measured(condition: Condition, seconds: float) -> list[Row]:
     with contextlib.ExitStack() as stack:
-        rig = stack.enter_context(Rig(condition.rate_hz, pty=condition.pty, reply_delay_ms=REPLY_DELAY_MS, noise_mm=NOISE_MM, limits=NO_DWELL))
+        rig = Rig(condition.rate_hz, pty=condition.pty, reply_delay_ms=REPLY_DELAY_MS, noise_mm=NOISE_MM, limits=NO_DWELL)
+        stack.enter_context(rig)
         if condition.busy:
             stack.enter_context(working_daemon(rig))
             rig.wait(LOADED_S)
@@ -110,7 +111,7 @@ def _round(rig: Rig, rng: random.Random, *, is_charged: bool) -> None:
 
 
 def caused(report: EndsReport, act: str, heard_ns: tuple[int, ...]) -> list[int]:
-    """For each act, ns from the leaving of the first frame that shows it to the first command after that, if one came before the next act."""
+    """For each act, ns from the first frame that shows it to the first command after that, if one came before the next act."""
     exposures = [exposed_ns for exposed_ns, _ in report.sent]
     found = []
     for (what, shown_ns), (_, next_ns) in itertools.pairwise((*report.acts, ("end", 1 << 62))):

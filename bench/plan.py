@@ -30,7 +30,10 @@ def run(options: Options) -> None:
             begun_s = time.monotonic()
             most_gib.append(_make(Path(folder) / f"{number}.plan.json"))
             took_s.append(time.monotonic() - begun_s)
-    rows = [Row("wall time, interpreter's start and all", took_s, "s", SECONDS_BUDGET), Row("most memory held", most_gib, "GiB", GIB_BUDGET)]
+    rows = [
+        Row("wall time, interpreter's start and all", took_s, "s", SECONDS_BUDGET),
+        Row("most memory held", most_gib, "GiB", GIB_BUDGET),
+    ]
     print_rows("plan: `atmsd plan make` from a 1 mm whole-head T1 and a map", rows)
 
 

@@ -71,7 +71,10 @@ class Rig:
     def __init__(self, rate_hz: int, *, pty: bool, reply_delay_ms: float, noise_mm: float, limits: TargetLimits) -> None:
         """`pty`: the stimulator is on one, as a simulated device is; else on a socket, which needs no help of the kernel's workers."""
         self._rate_hz, self._limits = rate_hz, limits
-        self._port, self._far_port = (None, None) if pty else socket.socketpair()
+        self._port: socket.socket | None = None
+        self._far_port: socket.socket | None = None
+        if not pty:
+            self._port, self._far_port = socket.socketpair()
         self._stack = contextlib.ExitStack()
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="atmsd-bench-")))
         self._ends = self._start_ends(reply_delay_ms, noise_mm)
@@ -177,7 +180,8 @@ class Rig:
             if now_ns >= self._next_beat_ns:
                 self._beat(now_ns)
             wait_ns = min(self._next_beat_ns, deadline_ns) - now_ns
-            select.select([self.beats, self.orders, *self._news], [], [], max(0, wait_ns) / 1e9)
+            wake = [self.beats.fileno(), self.orders.fileno(), *(news.fileno() for news in self._news)]
+            select.select(wake, [], [], max(0, wait_ns) / 1e9)
             self.beats.drain()
             self._facts += self.orders.drain()
             for news in self._news:

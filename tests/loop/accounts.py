@@ -25,7 +25,7 @@ def assert_confirmed_off(rig: HotRig, since_ns: int, within_ms: int = PROCESS_LO
 
 def assert_whole(receipt: ipc.Receipt, settings: TrainSettings) -> None:
     """The train was given as granted, and the device confirmed every pulse of it."""
-    assert (receipt.why, receipt.pulses, receipt.broken, receipt.confirmed) == ((), settings.pulses, False, True)
+    assert (receipt.why, receipt.pulses, receipt.broken, receipt.confirmed) == ((), settings.pulses, False, True), receipt
 
 
 def assert_accounted(rig: HotRig, *, exact: bool, strays: bool = False) -> None:

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Self, TypeVar
 
 from clients.link import CommandRefused, Link, Plain
-from daemon.messages import RegistrationBody, SessionBody, StimBody, ToolsBody, TrainBody
+from daemon.messages import AlarmBody, SessionBody, StimBody, ToolsBody, TrainBody
 from drivers.values import StimState, TrackerState
 from sim.operator_aim import aim
+from sim.operator_hands import Hands
 from sim.operator_view import View
+from sim.room_files import SOCKET
 
 LANDMARKS, TOUCHES, TOUCH_TRIES = ("NAS", "LPA", "RPA"), 2, 6
 SWEEP_S = 4.5  # quicker than a careful hand, slow enough for 150 points
@@ -19,32 +21,18 @@ NAME = "quick operator"
 Body = TypeVar("Body")
 
 
-class Hands(Protocol):
-    def act(self, do: str, **facts: Any) -> None: ...
-
-
-class _Aimer:
-    """The room's hands by the name that aiming knows them by."""
-
-    def __init__(self, hands: Hands, meanwhile: Callable[[], object]) -> None:
-        self._hands, self._meanwhile = hands, meanwhile
-
-    def do(self, act: str, **how: object) -> None:
-        self._hands.act(act, **how)
-        self._meanwhile()
-
-
 class QuickOperator:
-    """One client link and a pair of hands. Every wait has a deadline and fails by name."""
+    """One client link, kept alive while the hands are busy. Every wait has a deadline and fails by name."""
 
-    def __init__(self, config: Path, hands: Hands) -> None:
+    def __init__(self, config: Path) -> None:
         self.link = Link.from_config(config)
-        self._hands = hands
+        self.hands = Hands(config.parent / SOCKET, lambda: self.link.pump(0.02))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.hands.__exit__(kind, error, trace)
         self.link.close()
 
     # ---- talking ----------------------------------------------------------------------------------------------------
@@ -93,17 +81,60 @@ class QuickOperator:
 
         self.until("camera and stimulator", ready, DEVICES_S)
 
-    def test_hardware_stop(self) -> None:
-        """Asks for the test, and presses the stimulator's own key once it is enabled: both at once, on two links."""
-        with Link.from_config(self._config) as other:
-            raise NotImplementedError
-
     def register(self) -> None:
         for landmark in LANDMARKS:
             self._touch(landmark)
-        self._hands.act("pointer_to_scalp")
+        self.hands.do("pointer_to_scalp")
         self.do("start_sweep")
-        self._hands.act("sweep", seconds=SWEEP_S)
+        self.hands.do("sweep", seconds=SWEEP_S)
         self.link.call("end_sweep", 30.0)
         self.do("accept_registration")
-        self._hands.act("park", tool="pointer")
+        self.hands.do("park", tool="pointer")
+
+    def _touch(self, landmark: str) -> None:
+        for _ in range(TOUCH_TRIES):
+            self.hands.do("touch", landmark=landmark)
+            try:
+                touch = self.link.call("touch_landmark", STEP_S, landmark=landmark)
+            except CommandRefused as refused:
+                if refused.error.code != "TOUCH_REFUSED":
+                    raise
+                continue
+            if touch.touches >= TOUCHES:
+                return
+        raise AssertionError(f"{landmark} could not be touched {TOUCHES} times alike")
+
+    def aim(self) -> None:
+        """Move the coil by the numbers until it is on target."""
+        aim(View(self.link), self.hands, lambda holds, seconds: self.link.wait(lambda _: holds(), seconds))
+
+    def to_target(self, plan: Path) -> None:
+        """From nothing to a coil on target: plan, registration, aim."""
+        self.take_over()
+        self.until_devices()
+        self.link.call("open_plan", STEP_S, path=str(plan))
+        self.register()
+        self.hands.do("coil_near")
+        self.aim()
+
+    def fire(self, bursts: int = 2) -> None:
+        """Arm where that is needed, start or resume, and wait until a train has given so many bursts."""
+        if self.step() != "hold":
+            self.do("arm", STEP_S)
+        self.until("a state to start from", lambda: self.step() in ("armed", "hold"))
+        self.do("start" if self.step() == "armed" else "resume")
+        self.until_bursts(bursts)
+
+    def until_bursts(self, bursts: int) -> None:
+        def running() -> bool:
+            train = self.latest("v1/train", TrainBody)
+            return train is not None and train.state == "running" and train.bursts_seen >= bursts
+
+        self.until("a running train", running)
+
+    def alarm(self, code: str) -> AlarmBody:
+        """The alarm of that cause, waited for."""
+        self.until(f"alarm {code}", lambda: self.latest(f"v1/alarm/{code}", AlarmBody) is not None)
+        found = self.latest(f"v1/alarm/{code}", AlarmBody)
+        assert found is not None
+        return found

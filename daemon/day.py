@@ -47,6 +47,12 @@ class DoseReason(StrEnum):
     SESSION_PULSES = "SESSION_PULSES"
     TRAIN_GAP = "TRAIN_GAP"
     NO_OPEN_TRAIN = "NO_OPEN_TRAIN"
+    CLOCK_SUSPECT = "CLOCK_SUSPECT"
+    MT_STALE = "MT_STALE"
+    MT_PULSES = "MT_PULSES"
+    MT_INTERVAL = "MT_INTERVAL"
+    LIMITS_INVALID = "LIMITS_INVALID"
+    OUTSIDE_TABLE = "OUTSIDE_TABLE"
 
 
 class ReasonText(msgspec.Struct, frozen=True):
@@ -80,6 +86,12 @@ REASON_TEXT: Mapping[DoseReason, ReasonText] = {
     DoseReason.SESSION_PULSES: ReasonText("the train does not fit in what is left of the session", "Close the session."),
     DoseReason.TRAIN_GAP: ReasonText("too soon after the train before", "Make the grant for a later moment."),
     DoseReason.NO_OPEN_TRAIN: ReasonText("no such train counts in full", "Name trains that have an intent and no final receipt."),
+    DoseReason.CLOCK_SUSPECT: ReasonText("the clock cannot be trusted", "Check the time source; two people then confirm the clock."),
+    DoseReason.MT_STALE: ReasonText("the motor threshold is missing or too old", "Measure the motor threshold."),
+    DoseReason.MT_PULSES: ReasonText("the day's pulses for the motor threshold are used up", "Continue on the next treatment day."),
+    DoseReason.MT_INTERVAL: ReasonText("too soon after the last single pulse", "Wait a few seconds."),
+    DoseReason.LIMITS_INVALID: ReasonText("a file of limits is missing, unsigned or changed", "Correct the file named, or sign it again."),
+    DoseReason.OUTSIDE_TABLE: ReasonText("the protocol is outside every safety table", "Choose a protocol within the tables."),
 }
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from daemon.day import DoseReason
+from daemon.day import DoseReason, Purpose
 from daemon.limits import Limits
 
 GENESIS_HASH = "0" * 64
@@ -50,7 +50,10 @@ class Moment(Value, frozen=True, kw_only=True):
 
 
 class OpenRequest(Value, frozen=True, kw_only=True, tag="open_request.v1"):
-    """A whole session, to be reserved before its first train. `train_gap_ns`: last pulse of a train to the next at least."""
+    """A whole session, to be reserved before its first train. `train_gap_ns`: last pulse of a train to the next at least.
+
+    `rmt_mso` is None only where the motor threshold is what the session is to find.
+    """
 
     patient: str
     chair: str
@@ -62,9 +65,10 @@ class OpenRequest(Value, frozen=True, kw_only=True, tag="open_request.v1"):
     planned_trains: int
     train_gap_ns: int
     set_point_mso: int
-    rmt_mso: int | float
+    rmt_mso: int | float | None
     operator: str
     limits: Limits
+    purpose: Purpose = Purpose.TREATMENT
     device_id: str | None = None
     device_serial: str | None = None
     coil_serial: str | None = None
@@ -72,7 +76,11 @@ class OpenRequest(Value, frozen=True, kw_only=True, tag="open_request.v1"):
     def __post_init__(self) -> None:
         _require(self.planned_pulses >= 1 and self.planned_trains >= 1, "a session plans at least one train of one pulse")
         _require(self.train_gap_ns >= 0, "train_gap_ns is negative")
-        _require(self.set_point_mso >= 1 and self.rmt_mso > 0, "set point and motor threshold are positive")
+        _require(self.set_point_mso >= 1, "set point and motor threshold are positive")
+        if self.rmt_mso is None:
+            _require(self.purpose is Purpose.MT, "a treatment names the motor threshold")
+        else:
+            _require(self.rmt_mso > 0, "set point and motor threshold are positive")
         _require(all((self.patient, self.chair, self.protocol, self.operator)), "patient, chair, protocol and operator are named")
 
 

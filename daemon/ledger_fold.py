@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
-from daemon.day import DoseReason, Proposed, Segment
+from daemon.day import DoseReason, Proposed, Purpose, Segment
 from daemon.ledger import (
     Body,
     Closed,
@@ -190,7 +190,7 @@ class Session:
     @cached_property
     def segment(self) -> Segment | None:
         """The pulses given so far; None if there are none."""
-        return _segment(self.session_id, self.parts) if self.parts else None
+        return _segment(self.session_id, self.parts, self.request.purpose) if self.parts else None
 
     def reserved_segment(self, now_utc_us: int) -> Segment:
         """The whole reservation, as whoever does not run this session has to see it: any pulse may fall until now."""
@@ -202,6 +202,7 @@ class Session:
             first_pulse_utc_us=self.moment.utc_us if given is None else given.first_pulse_utc_us,
             last_pulse_utc_us=now_utc_us if given is None else max(now_utc_us, given.last_pulse_utc_us),
             last_pulse_is_bound=True,
+            purpose=self.request.purpose,
         )
 
     def as_closed(self, closed: SessionClosed) -> Closed:
@@ -314,7 +315,7 @@ def amplitude_reasons(request: OpenRequest, amplitude_pct: int, limits: Limits) 
     """Every reason against this amplitude and protocol under `limits`. The motor threshold is the measured one, in %MSO."""
     must_hold = {
         DoseReason.PROTOCOL_NOT_ALLOWED: limits.allowed_protocols is None or request.protocol in limits.allowed_protocols,
-        DoseReason.INTENSITY: amplitude_pct * 100 <= limits.max_intensity_pct_rmt * request.rmt_mso,
+        DoseReason.INTENSITY: request.rmt_mso is None or amplitude_pct * 100 <= limits.max_intensity_pct_rmt * request.rmt_mso,
         DoseReason.SET_POINT: amplitude_pct <= limits.max_set_point_mso,
     }
     return tuple(reason for reason, holds in must_hold.items() if not holds)
@@ -381,7 +382,7 @@ def _at(moment: Moment, count: int, mono_ns: int | None) -> Pulses:
     )
 
 
-def _segment(session_id: str, parts: tuple[Pulses, ...]) -> Segment:
+def _segment(session_id: str, parts: tuple[Pulses, ...], purpose: Purpose = Purpose.TREATMENT) -> Segment:
     count, last = sum(part.count for part in parts), max(parts, key=lambda part: part.last_utc_us)
     return Segment(
         session_id=session_id,
@@ -392,4 +393,5 @@ def _segment(session_id: str, parts: tuple[Pulses, ...]) -> Segment:
         last_pulse_is_bound=last.last_is_bound,
         last_pulse_mono_ns=last.last_mono_ns,
         boot_id=last.boot_id,
+        purpose=purpose,
     )

@@ -37,13 +37,21 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """What a rule kept, best first; `peak` is the strongest of all voxels searched, kept or not."""
+    """What a rule kept, best first; `peak` is the strongest of all voxels searched, kept or not.
+
+    `found` holds the clusters large enough to give a target, `sizes` the voxels of every connected set.
+    """
 
     threshold: float
     n_kept: int
     peak: Array
     peak_z: float
     found: tuple[Cluster, ...]
+    sizes: tuple[int, ...]
+
+    @property
+    def best(self) -> Cluster | None:
+        return self.found[0] if self.found else None
 
 
 def cluster6(
@@ -65,10 +73,11 @@ def cluster6(
     keep = inside & (score >= threshold) & (score > 0)
     voxel_mm3 = abs(float(np.linalg.det(mri_from_voxel[:3, :3])))
     fewest = min_cluster_mm3 * (1 - 1e-9)  # a cluster of just that size stays, whatever the determinant's last bit
-    groups = [group for group in _connected(keep, connectivity) if len(group) * voxel_mm3 >= fewest]
+    connected = _connected(keep, connectivity)
+    groups = [group for group in connected if len(group) * voxel_mm3 >= fewest]
     found = sorted((_cluster(group, score, values, mri_from_voxel) for group in groups), key=lambda c: (-c.sum_score, -c.n_vox))
     peak, peak_z = _peak(score, values, inside, mri_from_voxel)
-    return Clusters(threshold, int(keep.sum()), peak, peak_z, tuple(found))
+    return Clusters(threshold, int(keep.sum()), peak, peak_z, tuple(found), _sizes(connected))
 
 
 def contarg26(values: Array, inside: Mask, mri_from_voxel: Array, polarity: Polarity, *, percentile: float = 10.0) -> Clusters:
@@ -82,12 +91,17 @@ def contarg26(values: Array, inside: Mask, mri_from_voxel: Array, polarity: Pola
     enough = int(wanted.sum()) >= CONTARG_MIN_VALUES
     threshold = -float(np.percentile(-score[wanted], percentile)) if enough else float("inf")
     keep = wanted & (score >= threshold)
-    found = [_cluster(group, score, values, mri_from_voxel) for group in _connected(keep, 26)]
+    connected = _connected(keep, 26)
+    found = [_cluster(group, score, values, mri_from_voxel) for group in connected]
     found.sort(key=lambda c: (-c.n_vox, -c.sum_score))
     if not found or found[0].n_vox < CONTARG_MIN_VOXELS:
         found = []
     peak, peak_z = _peak(score, values, inside, mri_from_voxel)
-    return Clusters(SIGN[polarity] * threshold, int(keep.sum()), peak, peak_z, tuple(found))
+    return Clusters(SIGN[polarity] * threshold, int(keep.sum()), peak, peak_z, tuple(found), _sizes(connected))
+
+
+def _sizes(groups: list[Indices]) -> tuple[int, ...]:
+    return tuple(sorted((len(group) for group in groups), reverse=True))
 
 
 def _peak(score: Array, values: Array, inside: Mask, mri_from_voxel: Array) -> tuple[Array, float]:

@@ -41,11 +41,15 @@ class LedgerSection(Section, frozen=True, kw_only=True):
 
 
 class SiteSection(Section, frozen=True, kw_only=True):
-    """`basis` says what the figures below rest on and who answers for them; `simulation only` is refused on real devices."""
+    """`basis` says what the figures below rest on and who answers for them; `simulation only` is refused on real devices.
+
+    `folder` holds the files that the site signs: limits, protocols, courses, tables, constants, patients, overrides.
+    """
 
     timezone: str
     basis: str
     signed_by: str
+    folder: Path | None = None
 
 
 class TrackerSection(Section, frozen=True, kw_only=True):
@@ -191,8 +195,10 @@ def _absolute(config: Config, folder: Path) -> Config:
     url = config.ledger.url
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).is_absolute():
         url = f"sqlite:///{folder / url.removeprefix('sqlite:///')}"
+    site = config.site if config.site.folder is None else replace(config.site, folder=here(config.site.folder))
     return replace(
         config,
+        site=site,
         tools=tools,
         stimulator=replace(config.stimulator, port=here(config.stimulator.port)),
         ledger=replace(config.ledger, url=url),
@@ -215,6 +221,8 @@ def _site_faults(config: Config) -> list[str]:
         zoneinfo.ZoneInfo(config.site.timezone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
         faults.append(f"[site].timezone: {config.site.timezone!r} is no IANA zone name; write one such as Europe/Berlin")
+    if config.site.folder is not None and not config.site.folder.is_dir():
+        faults.append(f"[site].folder: {config.site.folder} is no folder; make it, or leave the key out")
     if not config.site.signed_by.strip():
         faults.append("[site].signed_by: empty; name who answers for these figures")
     faults += [f"[on_target].{name}: looser than the product's limit; only tighten" for name in loosened(config.on_target)]

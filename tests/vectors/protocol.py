@@ -17,6 +17,7 @@ import msgspec
 from daemon.day import Proposed, Purpose, Segment, day_verdict
 from daemon.limits import Layer, Limits, merge
 from daemon.protocol import Course, parse_timing, whole_us
+from tests.vectors import protocol_places, protocol_threshold, protocol_train
 from tests.vectors.compare import difference, unknown_keys
 from tests.vectors.outcome import Outcome, run_checks
 
@@ -53,9 +54,26 @@ def _compared(key: str, wanted: Any, got: Values, tolerance: float) -> str | Non
 
 
 def _allowed(key: str, tolerance: Values) -> float:
-    """The entry of the value's name, else of the unit its name ends in; equal where there is neither."""
+    """The entry of the value's name, else of the unit its name ends in or that it is known to have; equal where there is none."""
     unit = next((name for name in tolerance if key.endswith(f"_{name}")), None)
-    return float(tolerance.get(key, 0.0 if unit is None else tolerance[unit]))
+    known = next((name for name in UNITS.get(key, ()) if name in tolerance), None)
+    return float(tolerance.get(key, tolerance.get(unit, tolerance.get(known, 0.0))))
+
+
+# Values whose names do not end in their unit.
+UNITS: Mapping[str, tuple[str, ...]] = {
+    "estimate": ("estimate_mso",),
+    "estimates": ("estimate_mso",),
+    "final_estimate": ("estimate_mso",),
+    "ci95": ("ci_mso",),
+    "final_ci95": ("ci_mso",),
+    "loglik_at": ("loglik",),
+    "normal": ("mm",),
+    "handle_dir": ("mm",),
+    "matrix_rows": ("mm",),
+    "peak_value": ("threshold",),
+    "motor_equivalent_pct_rmt": ("mso",),
+}
 
 
 def _schedule(given: Values, expect: Values) -> Values:
@@ -145,10 +163,16 @@ INPUT_KEYS: Mapping[str, frozenset[str]] = {
     "course": frozenset(("protocol", "protocol_id", "sessions_per_day", "days", "onset_to_onset_s")),
     "day_ledger": frozenset(("timezone", "limits", "segments", "proposed", "high_water_utc")),
     "limit_merge": frozenset(("layers",)),
+    **protocol_places.INPUT_KEYS,
+    **protocol_threshold.INPUT_KEYS,
+    **protocol_train.INPUT_KEYS,
 }
 RUNNERS: Mapping[str, Callable[[Values, Values], Values]] = {
     "schedule": _schedule,
     "course": _course,
     "day_ledger": _day_ledger,
     "limit_merge": _limit_merge,
+    **protocol_places.RUNNERS,
+    **protocol_threshold.RUNNERS,
+    **protocol_train.RUNNERS,
 }

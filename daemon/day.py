@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from daemon.limits import Limits
+from daemon.purpose import Purpose
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US_PER_S = 1_000_000
@@ -93,11 +94,6 @@ REASON_TEXT: Mapping[DoseReason, ReasonText] = {
     DoseReason.LIMITS_INVALID: ReasonText("a file of limits is missing, unsigned or changed", "Correct the file named, or sign it again."),
     DoseReason.OUTSIDE_TABLE: ReasonText("the protocol is outside every safety table", "Choose a protocol within the tables."),
 }
-
-
-class Purpose(StrEnum):
-    TREATMENT = "treatment"
-    MT = "mt"
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):

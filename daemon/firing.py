@@ -8,11 +8,10 @@ A veto that is a hold breaks the train and keeps the arm; every other one is a s
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import msgspec
 
-from daemon.gate import ARMED_RULES, HOLDS, RUN_RULES, Veto, View, vetoes
+from daemon.gate import ARMED_RULES, HOLDS, RUNS, STARTS, Veto, View, vetoes
 from daemon.ipc import (
     Arm,
     ArmState,
@@ -21,14 +20,15 @@ from daemon.ipc import (
     Grant,
     HardwareStopSeen,
     PulsePose,
-    Receipt,
     Safe,
     TestStop,
     TrainBroken,
     TrainStarted,
     Ungranted,
 )
-from daemon.pacing import CHARGE_NS, TrainTally, burst_period_ns, bursts_given
+from daemon.pacing import CHARGE_NS
+from daemon.purpose import Purpose
+from daemon.train_account import Train, burst_length_ns, receipt_of, zero_receipt
 from drivers.protocols import Step, Stimulator
 from drivers.values import (
     BurstFired,
@@ -45,7 +45,6 @@ from drivers.values import (
 )
 
 SETTLE_NS = 200_000_000  # a device's events may come this late after its end is confirmed
-START_LATE_NS = 300_000_000  # a device that has not begun this long after its start byte never does
 OVERDUE_NS = 1_000_000_000  # a train whose end nobody reports this long after its plan is counted in full
 MOST_PULSES_PER_BURST = 5  # a stimulator's burst holds five at most: an unasked one of unknown kind counts as that
 LONGEST_BURST_NS = 400_000_000  # and its pulses are 100 ms apart at most (MagPro, burst mode)
@@ -59,30 +58,6 @@ class Phase(enum.Enum):
     CHARGING = "charging"
     READY = "ready"
     HELD = "held"
-
-
-@dataclass(slots=True)
-class Train:
-    """One granted train from its start byte to its receipt."""
-
-    grant: Grant
-    started_ns: int
-    damaged_before: int
-    bursts: list[PulsePose] = field(default_factory=list)
-    stop_asked_ns: int | None = None
-    ended_ns: int | None = None
-    link_lost: bool = False
-    why: tuple[str, ...] = ()
-
-    @property
-    def planned_end_ns(self) -> int:
-        settings = self.grant.settings
-        return self.started_ns + (settings.bursts - 1) * burst_period_ns(settings.burst_hz) + burst_length_ns(settings)
-
-
-def burst_length_ns(settings: TrainSettings) -> int:
-    """First pulse to last pulse of one burst."""
-    return (settings.pulses_per_burst - 1) * settings.intra_burst_interval_us * 1000
 
 
 class Out(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +97,11 @@ class Firing:
     @property
     def _recharging(self) -> bool:
         return self.arm is not None and self.grant is not None and self.phase in (Phase.PREPARING, Phase.CHARGING)
+
+    @property
+    def purpose(self) -> Purpose:
+        """What the device is armed for; treatment, the stricter one, where it is not armed."""
+        return Purpose.TREATMENT if self.arm is None else self.arm.purpose
 
     @property
     def busy(self) -> bool:
@@ -182,7 +162,7 @@ class Firing:
         self._last_grant_no = grant.grant_no
         refusal = self._grant_refusal(grant, now_ns)
         if refusal:
-            self._zero_receipt(grant, (refusal,))
+            self._facts.append(zero_receipt(grant, (refusal,)))
             return
         self.grant = grant
 
@@ -215,7 +195,7 @@ class Firing:
         running = self.train is not None and self.train.stop_asked_ns is None and self.train.ended_ns is None
         if not running and self.phase is Phase.NONE:
             return
-        against = vetoes(view, now_ns, RUN_RULES if running else ARMED_RULES)
+        against = vetoes(view, now_ns, RUNS[self.purpose] if running else ARMED_RULES)
         if not against:
             return
         if self.arm is not None and all(veto in HOLDS for veto in against):
@@ -229,7 +209,7 @@ class Firing:
 
     def _try_grant(self, grant: Grant, view: View, now_ns: int) -> None:
         if self.train is None and self.phase is Phase.READY:
-            against = vetoes(view, now_ns)
+            against = vetoes(view, now_ns, STARTS[self.purpose])
             if not against:
                 self._start(grant, now_ns)
                 return
@@ -237,7 +217,8 @@ class Firing:
             against = (Veto.STIM_NOT_READY,)
         if now_ns > grant.expires_ns:
             self.grant = None
-            self._zero_receipt(grant, against)
+            self._facts.append(zero_receipt(grant, against))
+            self._rest_between_pulses(now_ns)
         elif self.phase is Phase.HELD and not self.stopping and now_ns >= grant.not_before_ns - CHARGE_NS:
             self._prepare(grant.settings, now_ns)
 
@@ -258,55 +239,10 @@ class Firing:
         if not settled and not overdue:
             return
         self.train = None
-        receipt = self._receipt(train)
+        receipt = receipt_of(train, self.run_id, self.driver.damaged)
         if receipt.last_ns is not None:
             self.last_pulse_ns = max(self.last_pulse_ns or 0, receipt.last_ns)
         self._facts.append(receipt)
-
-    def _receipt(self, train: Train) -> Receipt:
-        grant = train.grant
-        events_ns = tuple(burst.at_ns for burst in train.bursts)
-        sound = not train.link_lost and self.driver.damaged == train.damaged_before
-        tally = TrainTally(
-            bursts_planned=grant.settings.bursts,
-            started_ns=train.started_ns,
-            events_ns=events_ns,
-            stop_asked_ns=train.stop_asked_ns,
-            ended_ns=train.ended_ns,
-            link_sound=sound,
-        )
-        bursts, confirmed = bursts_given(tally, burst_period_ns(grant.settings.burst_hz))
-        latest_ns = train.planned_end_ns + START_LATE_NS if train.ended_ns is None else train.ended_ns
-        told_ns = events_ns[-1] + burst_length_ns(grant.settings) if events_ns else train.started_ns
-        last_ns = told_ns if confirmed else max(told_ns, latest_ns)
-        return Receipt(
-            run_id=self.run_id,
-            grant_no=grant.grant_no,
-            train=grant.train,
-            pulses=bursts * grant.settings.pulses_per_burst,
-            confirmed=confirmed,
-            broken=bursts < grant.settings.bursts,
-            why=train.why,
-            first_ns=None if bursts == 0 else (events_ns[0] if events_ns else train.started_ns),
-            last_ns=None if bursts == 0 else last_ns,
-            bursts=tuple(train.bursts),
-        )
-
-    def _zero_receipt(self, grant: Grant, why: tuple[str, ...]) -> None:
-        self._facts.append(
-            Receipt(
-                run_id=grant.run_id,
-                grant_no=grant.grant_no,
-                train=grant.train,
-                pulses=0,
-                confirmed=True,
-                broken=True,
-                why=tuple(str(reason) for reason in why),
-                first_ns=None,
-                last_ns=None,
-                bursts=(),
-            )
-        )
 
     # ---- what the device says ----
 
@@ -327,9 +263,10 @@ class Firing:
             case Prepared():
                 self._on_prepared(event, now_ns)
             case Ready():
-                self._on_ready()
+                self._on_ready(now_ns)
             case TrainEnded(at_ns=at_ns):
                 self._end_train(at_ns)
+                self._rest_between_pulses(now_ns)
             case Disabled():
                 self._on_disabled(event, now_ns)
             case Secured():
@@ -377,12 +314,20 @@ class Firing:
         self.phase = Phase.CHARGING
         self._absorb(self.driver.enable(now_ns), now_ns)
 
-    def _on_ready(self) -> None:
+    def _on_ready(self, now_ns: int) -> None:
         if self.phase is not Phase.CHARGING:
             return
         self.phase = Phase.READY
         if self.arm is not None:
             self._facts.append(ArmState(arm_no=self.arm.arm_no, armed=True, stopped=False, why=""))
+            if self.grant is None:
+                self._rest_between_pulses(now_ns)
+
+    def _rest_between_pulses(self, now_ns: int) -> None:
+        """While the motor threshold is sought, the device is charged for one granted pulse at a time."""
+        if self.purpose is Purpose.MT and self.phase is Phase.READY:
+            self.phase = Phase.HELD
+            self._stop_device(now_ns)
 
     def _on_disabled(self, event: Disabled, now_ns: int) -> None:
         self.disarm_failed = not event.confirmed
@@ -438,7 +383,7 @@ class Firing:
             return "another train is under way"
         if now_ns > grant.expires_ns:
             return "expired before it came"
-        return "" if grant.settings == self.arm.settings else Veto.SETTINGS_DIFFER
+        return "" if _is_covered(grant, self.arm) else Veto.SETTINGS_DIFFER
 
     def _end_train(self, at_ns: int) -> None:
         if self.train is not None and self.train.ended_ns is None:
@@ -454,7 +399,7 @@ class Firing:
             self._facts.append(TrainBroken(grant_no=train.grant.grant_no, why=reasons))
         if self.grant is not None:
             grant, self.grant = self.grant, None
-            self._zero_receipt(grant, reasons)
+            self._facts.append(zero_receipt(grant, reasons))
 
     def _lose_arm(self, why: tuple[str, ...], now_ns: int) -> None:
         self._break(why, now_ns)
@@ -484,3 +429,13 @@ class Firing:
 
     def _alarm(self, code: str, high: bool, text: str, remedy: str) -> None:
         self._facts.append(DeviceAlarm(code=code, high=high, text=text, remedy=remedy))
+
+
+def _is_covered(grant: Grant, arm: Arm) -> bool:
+    """Whether this very train is what the operator armed: equal, or while the threshold is sought one pulse, no stronger."""
+    if grant.purpose is not arm.purpose:
+        return False
+    if arm.purpose is Purpose.TREATMENT:
+        return grant.settings == arm.settings
+    weakened = msgspec.structs.replace(grant.settings, amplitude_pct_mso=arm.settings.amplitude_pct_mso)
+    return weakened == arm.settings and 1 <= grant.settings.amplitude_pct_mso <= arm.settings.amplitude_pct_mso

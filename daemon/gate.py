@@ -10,6 +10,7 @@ import msgspec
 
 from daemon.ipc import DaemonBeat, Grant
 from daemon.on_target import FACING_AWAY_DEG, Errors, OnTarget, TargetLimits
+from daemon.purpose import Purpose
 from drivers.values import StimReport, StimState, TrainSettings
 
 POSE_MAX_AGE_NS = 100_000_000  # a head moves 0.1 mm in 50 ms as a rule, 4 mm at its fastest: older is not known
@@ -280,6 +281,25 @@ ARMED_RULES: Mapping[Veto, Rule] = {
     Veto.COIL_WRONG: _coil_right,
     Veto.COIL_HOT: _cool_enough_to_run,
 }
+
+# The search for the motor threshold has no target, and begins before any registration: where the coil is, is recorded, not asked.
+NEEDS_TARGET = frozenset(
+    {
+        Veto.TRACKER_SILENT,
+        Veto.POSE_STALE,
+        Veto.HEAD_UNSEEN,
+        Veto.COIL_UNSEEN,
+        Veto.TRACKER_QUALITY,
+        Veto.NOT_REGISTERED,
+        Veto.REGISTRATION_EXPIRED,
+        Veto.CALIBRATION_INVALID,
+        Veto.OFF_TARGET,
+    }
+)
+MT_START_RULES: Mapping[Veto, Rule] = {veto: rule for veto, rule in START_RULES.items() if veto not in NEEDS_TARGET}
+MT_RUN_RULES: Mapping[Veto, Rule] = {veto: rule for veto, rule in RUN_RULES.items() if veto not in NEEDS_TARGET}
+STARTS: Mapping[Purpose, Mapping[Veto, Rule]] = {Purpose.TREATMENT: START_RULES, Purpose.MT: MT_START_RULES}
+RUNS: Mapping[Purpose, Mapping[Veto, Rule]] = {Purpose.TREATMENT: RUN_RULES, Purpose.MT: MT_RUN_RULES}
 
 # A hold keeps the operator's arm; every other veto during a train is a stop and takes it away.
 HOLDS = frozenset(

@@ -25,7 +25,7 @@ from daemon.aiming import Aiming
 from daemon.config import Config, load_config
 from daemon.devices import make_stimulator, make_tracker
 from daemon.firing import Firing
-from daemon.gate import START_RULES, View, off_target_parts, vetoes
+from daemon.gate import STARTS, View, off_target_parts, vetoes
 from daemon.hot_links import StimulatorLink, TrackerLink
 from daemon.ipc import (
     Aim,
@@ -215,7 +215,7 @@ class Hot:
                 self._dropped += 1
 
     def _gate_news(self, view: View, now_ns: int) -> list[object]:
-        against = vetoes(view, now_ns, START_RULES)
+        against = vetoes(view, now_ns, STARTS[self.firing.purpose])
         aim = self.aiming.aim
         parts = () if aim is None else off_target_parts(self.aiming.error, self.aiming.on_target.settling, aim.limits)
         train = self.firing.train

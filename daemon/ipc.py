@@ -11,6 +11,7 @@ import msgspec
 
 from calibration.coil_error import CoilError
 from daemon.on_target import TargetLimits
+from daemon.purpose import Purpose
 from drivers.values import StimReport, ToolSample, TrackerIdentity, TrainSettings
 
 
@@ -63,10 +64,14 @@ class ClearAim(Packet, frozen=True, kw_only=True, tag="clear_aim"):
 
 
 class Arm(Packet, frozen=True, kw_only=True, tag="arm"):
-    """The operator's act: prepare, read back and charge the device for these trains."""
+    """The operator's act: prepare, read back and charge the device for these trains.
+
+    For the motor threshold `settings` are the strongest single pulse that may be granted, and the device rests disabled between pulses.
+    """
 
     arm_no: int
     settings: TrainSettings
+    purpose: Purpose = Purpose.TREATMENT
 
 
 class TestStop(Packet, frozen=True, kw_only=True, tag="test_stop"):
@@ -88,6 +93,7 @@ class Grant(Packet, frozen=True, kw_only=True, tag="grant"):
     expires_ns: int
     gap_ns: int  # least pause from the last pulse of any earlier train
     wall_minus_mono_ns: int  # as it was when the intent was committed
+    purpose: Purpose = Purpose.TREATMENT
 
 
 ToHotOrder = Aim | ClearAim | Arm | TestStop | Grant

@@ -8,8 +8,9 @@ from enum import StrEnum
 
 import msgspec
 
-from daemon.day import DoseReason, Purpose
+from daemon.day import DoseReason
 from daemon.limits import Limits
+from daemon.purpose import Purpose
 
 GENESIS_HASH = "0" * 64
 
@@ -253,11 +254,17 @@ class UngrantedSeen(Value, frozen=True, kw_only=True, tag="ungranted.v1"):
 
 
 class SessionClosed(Value, frozen=True, kw_only=True, tag="session_closed.v1"):
+    """The end of a session. `given`: what it had given by then, so that its trains need not be read again to count the day.
+
+    None in rows of a version that did not sum up; what comes after this row is not in it.
+    """
+
     state: CloseState
     reason: str
     recovered: bool
     counted_pulses: int
     lease_token: int
+    given: tuple[Segment, ...] | None = None
 
 
 class Reconciled(Value, frozen=True, kw_only=True, tag="reconciled.v1"):
@@ -284,7 +291,16 @@ class Note(Value, frozen=True, kw_only=True, tag="note.v1"):
         _require(_named(self.by) and bool(self.what.strip()), "a note says who and what")
 
 
-Body = SessionOpened | IntentMade | ReceiptTaken | UngrantedSeen | SessionClosed | Reconciled | Refusal | Note
+class JournalSettled(Value, frozen=True, kw_only=True, tag="journal_settled.v1"):
+    """A chair's journal up to `last_no` is in the ledger, the rows before this one. `journal`: hash of its first row."""
+
+    chair: str
+    journal: str
+    last_no: int
+    last_hash: str
+
+
+Body = SessionOpened | IntentMade | ReceiptTaken | UngrantedSeen | SessionClosed | Reconciled | Refusal | Note | JournalSettled
 
 
 class Row(Value, frozen=True, kw_only=True):
@@ -337,11 +353,24 @@ def make_row(*, seq: int, prev_hash: str, patient: str | None, session_id: str |
 
 def row_hash(row: Row) -> str:
     """SHA-256, hex, over the previous row's hash (64 hex characters) followed by this row without its hashes as canonical JSON."""
-    entry = {name: getattr(row, name) for name in _HASHED_FIELDS} | {"body": msgspec.Raw(row.body.encode())}
-    return hashlib.sha256(row.prev_hash.encode() + msgspec.json.encode(entry, order="sorted")).hexdigest()
+    entry = _Hashed(msgspec.Raw(row.body), row.boot_id, row.kind, row.mono_ns, row.patient, row.seq, row.session_id, row.utc_us)
+    return hashlib.sha256(row.prev_hash.encode() + _ENCODER.encode(entry)).hexdigest()
 
 
-_HASHED_FIELDS = ("seq", "kind", "utc_us", "mono_ns", "boot_id", "patient", "session_id")
+class _Hashed(msgspec.Struct, frozen=True, gc=False):
+    """What a row's hash covers; fields stand in alphabetical order, as canonical JSON has them."""
+
+    body: msgspec.Raw
+    boot_id: str
+    kind: str
+    mono_ns: int
+    patient: str | None
+    seq: int
+    session_id: str | None
+    utc_us: int
+
+
+_ENCODER = msgspec.json.Encoder()
 
 
 def canonical_json(value: object) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
-from daemon.day import DoseReason, Proposed, Purpose, Segment
+from daemon.day import DoseReason, Proposed, Segment
 from daemon.ledger import (
     Body,
     Closed,
@@ -26,6 +26,7 @@ from daemon.ledger import (
     UngrantedSeen,
 )
 from daemon.limits import Limits
+from daemon.purpose import Purpose
 
 # A grant not begun 2 s after its first moment is void, so that a stale one can never fire.
 GRANT_WINDOW_NS = 2_000_000_000
@@ -176,7 +177,8 @@ class Session:
         return tuple(train for train in self.trains if train.basis is Basis.INTENT_IN_FULL)
 
     def train(self, run_id: str, grant_no: int) -> Train | None:
-        return next((train for train in self.trains if (train.run_id, train.grant_no) == (run_id, grant_no)), None)
+        """Looked for from the last one back: that is nearly always the one that is meant."""
+        return next((train for train in reversed(self.trains) if train.grant_no == grant_no and train.run_id == run_id), None)
 
     @cached_property
     def parts(self) -> tuple[Pulses, ...]:
@@ -191,6 +193,11 @@ class Session:
     def segment(self) -> Segment | None:
         """The pulses given so far; None if there are none."""
         return _segment(self.session_id, self.parts, self.request.purpose) if self.parts else None
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """What the session has given so far, as the day counts it."""
+        return () if self.segment is None else (self.segment,)
 
     def reserved_segment(self, now_utc_us: int) -> Segment:
         """The whole reservation, as whoever does not run this session has to see it: any pulse may fall until now."""
@@ -219,10 +226,14 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Doses:
-    """All that the folded rows say: sessions by id in the order of their opening, and pulses that no open session holds."""
+    """All that the folded rows say: sessions by id in the order of their opening, and pulses that no open session holds.
+
+    `summed`: closed sessions of which nothing but the sum in their closing row was read.
+    """
 
     sessions: Mapping[str, Session] = field(default_factory=dict)
     strays: tuple[Stray, ...] = ()
+    summed: Mapping[str, tuple[Segment, ...]] = field(default_factory=dict)
 
     @property
     def open_sessions(self) -> tuple[Session, ...]:
@@ -230,16 +241,19 @@ class Doses:
 
     def segments(self, now_utc_us: int, running: str | None = None) -> tuple[Segment, ...]:
         """What counts for the day. The session `running` counts what it gave; any other open one counts its whole reservation."""
-        parts = [
-            session.segment if session.closed is not None or session.session_id == running else session.reserved_segment(now_utc_us)
-            for session in self.sessions.values()
-        ]
-        strays = [_segment(f"ungranted-{stray.seq}", (stray.pulses,)) for stray in self.strays]
-        return (*(part for part in parts if part is not None), *strays)
+        parts = [part for given in self.summed.values() for part in given]
+        for session in self.sessions.values():
+            is_own = session.closed is not None or session.session_id == running
+            parts += session.segments if is_own else (session.reserved_segment(now_utc_us),)
+        parts += [_segment(f"ungranted-{stray.seq}", (stray.pulses,)) for stray in self.strays]
+        return tuple(parts)
 
 
 def fold(doses: Doses, rows: Iterable[Row]) -> Doses:
-    """`doses` with the rows that follow. Raises LedgerDamaged when a row cannot be understood."""
+    """`doses` with the rows that follow. Raises LedgerDamaged when a row cannot be understood.
+
+    Trains of a session that was only summed up cannot be added to: `needs_whole_session` tells such rows.
+    """
     sessions, strays = dict(doses.sessions), list(doses.strays)
     for row in rows:
         body = row.content()
@@ -250,7 +264,12 @@ def fold(doses: Doses, rows: Iterable[Row]) -> Doses:
             sessions[session.session_id] = _with_row(session, row, body)
         elif isinstance(body, UngrantedSeen) and row.patient is not None:
             strays.append(_stray(row.seq, row.moment, body))
-    return Doses(sessions=sessions, strays=tuple(strays))
+    return Doses(sessions=sessions, strays=tuple(strays), summed=doses.summed)
+
+
+def needs_whole_session(doses: Doses, row: Row) -> bool:
+    """Whether the row changes a session that was only summed up. Stray pulses after a closing stand by themselves."""
+    return row.session_id in doses.summed and row.kind != "ungranted"
 
 
 def standing(session: Session, receipt: Receipt) -> Standing:
@@ -361,7 +380,8 @@ def _with_receipt(session: Session, receipt: Receipt, moment: Moment) -> Session
         return replace(session, trains=(*session.trains, replace(unasked, receipts=(SeenReceipt(receipt, moment),))))
     settles = receipt.final and rank in (Standing.SETTLES, Standing.DIFFERS)
     changed = replace(train, receipts=(*train.receipts, SeenReceipt(receipt, moment)), is_settled=train.is_settled or settles)
-    return replace(session, trains=tuple(changed if other is train else other for other in session.trains))
+    place = next(place for place in range(len(session.trains) - 1, -1, -1) if session.trains[place] is train)
+    return replace(session, trains=(*session.trains[:place], changed, *session.trains[place + 1 :]))
 
 
 def _with_finding(train: Train, found: Mapping[tuple[str, int], int]) -> Train:

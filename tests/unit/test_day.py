@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.day import REASON_TEXT, RULES, DayVerdict, DoseReason, Proposed, Purpose, Segment, day_verdict
+from daemon.day import REASON_TEXT, RULES, DayVerdict, DoseReason, Proposed, Segment, day_verdict
 from daemon.limits import Limits
+from daemon.purpose import Purpose
 from tests.ledger_cases import LIMITS
 
 LOOSE = msgspec.structs.replace(

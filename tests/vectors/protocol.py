@@ -14,9 +14,10 @@ from typing import Any
 
 import msgspec
 
-from daemon.day import Proposed, Purpose, Segment, day_verdict
+from daemon.day import Proposed, Segment, day_verdict
 from daemon.limits import Layer, Limits, merge
 from daemon.protocol import Course, parse_timing, whole_us
+from daemon.purpose import Purpose
 from tests.vectors import protocol_places, protocol_threshold, protocol_train
 from tests.vectors.compare import difference, unknown_keys
 from tests.vectors.outcome import Outcome, run_checks

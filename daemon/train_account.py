@@ -1,0 +1,82 @@
+"""The account of one granted train, from its start byte to its receipt: what was asked, seen, stopped, and what counts.
+
+Pure. When a receipt is due and who gets it is `firing`'s.
+"""
+
+from dataclasses import dataclass, field
+
+from daemon.ipc import Grant, PulsePose, Receipt
+from daemon.pacing import TrainTally, burst_period_ns, bursts_given
+from drivers.values import TrainSettings
+
+START_LATE_NS = 300_000_000  # a device that has not begun this long after its start byte never does
+
+
+@dataclass(slots=True)
+class Train:
+    """One granted train from its start byte to its receipt."""
+
+    grant: Grant
+    started_ns: int
+    damaged_before: int
+    bursts: list[PulsePose] = field(default_factory=list)
+    stop_asked_ns: int | None = None
+    ended_ns: int | None = None
+    link_lost: bool = False
+    why: tuple[str, ...] = ()
+
+    @property
+    def planned_end_ns(self) -> int:
+        settings = self.grant.settings
+        return self.started_ns + (settings.bursts - 1) * burst_period_ns(settings.burst_hz) + burst_length_ns(settings)
+
+
+def burst_length_ns(settings: TrainSettings) -> int:
+    """First pulse to last pulse of one burst."""
+    return (settings.pulses_per_burst - 1) * settings.intra_burst_interval_us * 1000
+
+
+def receipt_of(train: Train, run_id: str, damaged: int) -> Receipt:
+    """What the train gave: never less than the device reported; `damaged` is the link's count of lost bytes now."""
+    grant = train.grant
+    events_ns = tuple(burst.at_ns for burst in train.bursts)
+    tally = TrainTally(
+        bursts_planned=grant.settings.bursts,
+        started_ns=train.started_ns,
+        events_ns=events_ns,
+        stop_asked_ns=train.stop_asked_ns,
+        ended_ns=train.ended_ns,
+        link_sound=not train.link_lost and damaged == train.damaged_before,
+    )
+    bursts, confirmed = bursts_given(tally, burst_period_ns(grant.settings.burst_hz))
+    latest_ns = train.planned_end_ns + START_LATE_NS if train.ended_ns is None else train.ended_ns
+    told_ns = events_ns[-1] + burst_length_ns(grant.settings) if events_ns else train.started_ns
+    last_ns = told_ns if confirmed else max(told_ns, latest_ns)
+    return Receipt(
+        run_id=run_id,
+        grant_no=grant.grant_no,
+        train=grant.train,
+        pulses=bursts * grant.settings.pulses_per_burst,
+        confirmed=confirmed,
+        broken=bursts < grant.settings.bursts,
+        why=train.why,
+        first_ns=None if bursts == 0 else (events_ns[0] if events_ns else train.started_ns),
+        last_ns=None if bursts == 0 else last_ns,
+        bursts=tuple(train.bursts),
+    )
+
+
+def zero_receipt(grant: Grant, why: tuple[str, ...]) -> Receipt:
+    """For a grant that was never begun."""
+    return Receipt(
+        run_id=grant.run_id,
+        grant_no=grant.grant_no,
+        train=grant.train,
+        pulses=0,
+        confirmed=True,
+        broken=True,
+        why=tuple(str(reason) for reason in why),
+        first_ns=None,
+        last_ns=None,
+        bursts=(),
+    )

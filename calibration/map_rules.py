@@ -18,6 +18,7 @@ Polarity = Literal["negative", "positive"]
 SIGN: Final[dict[Polarity, float]] = {"negative": -1.0, "positive": 1.0}
 CONTARG_MIN_VALUES: Final = 5
 CONTARG_MIN_VOXELS: Final = 3
+TIE_DECIMALS: Final = 9  # sums and distances (mm) that differ in binary rounding alone are equal
 NEIGHBOUR_RANK: Final = {6: 1, 18: 2, 26: 3}  # neighbours of a voxel -> scipy's rank
 
 
@@ -83,8 +84,9 @@ def cluster6(
 def contarg26(values: Array, inside: Mask, mri_from_voxel: Array, polarity: Polarity, *, percentile: float = 10.0) -> Clusters:
     """The strongest `percentile` of the values with the wanted sign, 26-connected, most voxels first; may be none.
 
-    Ties: larger sum, then smallest index in C order. Nothing is found below five values or where no cluster has three voxels.
-    The threshold is a value of the map. Method of the public tool contarg; weighting and ties are decided here.
+    Voxels `inside`: at least one, all finite. Ties: larger sum, then smallest index in C order. Nothing is found below five values
+    (the threshold is then infinite) or where no cluster has three voxels. The threshold is a value of the map. Method of the public
+    tool contarg; its branch for positive maps keeps the weakest values, this one the strongest. Weighting and ties are decided here.
     """
     score = SIGN[polarity] * values
     wanted = inside & (score > 0)
@@ -93,7 +95,7 @@ def contarg26(values: Array, inside: Mask, mri_from_voxel: Array, polarity: Pola
     keep = wanted & (score >= threshold)
     connected = _connected(keep, 26)
     found = [_cluster(group, score, values, mri_from_voxel) for group in connected]
-    found.sort(key=lambda c: (-c.n_vox, -c.sum_score))
+    found.sort(key=lambda c: (-c.n_vox, -round(c.sum_score, TIE_DECIMALS)))
     if not found or found[0].n_vox < CONTARG_MIN_VOXELS:
         found = []
     peak, peak_z = _peak(score, values, inside, mri_from_voxel)
@@ -124,7 +126,8 @@ def _cluster(voxels: Indices, score: Array, values: Array, mri_from_voxel: Array
     weights = score[index]
     points = voxels @ mri_from_voxel[:3, :3].T + mri_from_voxel[:3, 3]
     cog = weights @ points / weights.sum()
-    snapped, peak = int(np.linalg.norm(points - cog, axis=1).argmin()), int(weights.argmax())
+    snapped = int(np.linalg.norm(points - cog, axis=1).round(TIE_DECIMALS).argmin())  # of voxels equally near the first in C order
+    peak = int(weights.argmax())
     return Cluster(
         n_vox=len(voxels),
         sum_score=float(weights.sum()),

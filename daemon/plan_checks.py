@@ -20,8 +20,9 @@ from calibration.frames import FloatArray, NotRigid, Transform, rigid_from_file
 from calibration.nifti import NATIVE, CheckedImage, check_image, file_sha256
 from calibration.placement import DEPTH_RANGE_MM, GAP_RANGE_MM, MAX_TILT_DEG
 from daemon.on_target import loosened
-from daemon.plan_values import NamedFile, NamedImage, Plan, set_point_mso
-from daemon.protocol import MAX_INTENSITY_PCT_RMT, SIMULATION_ONLY
+from daemon.plan_values import NamedFile, NamedImage, Plan
+from daemon.protocol import SIMULATION_ONLY
+from daemon.set_point import dose_faults
 
 PSEUDONYM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 MAX_EXPECTED_ERROR_MM: Final = 10.0  # navigated TMS is good to 5-6 mm in all; beyond twice that the word "target" is empty
@@ -73,14 +74,9 @@ def _record_faults(plan: Plan) -> Iterator[str]:
 
 
 def _dose_faults(plan: Plan) -> Iterator[str]:
-    dose = plan.dose
-    if not 0 < dose.rmt_mso <= 100:
-        yield "rmt_mso must be above 0, at most 100"
-    if not 0 < dose.intensity_pct_rmt <= MAX_INTENSITY_PCT_RMT:
-        yield f"intensity_pct_rmt must be above 0, at most {MAX_INTENSITY_PCT_RMT}"
-    planned = set_point_mso(dose.rmt_mso, dose.intensity_pct_rmt)
-    if dose.set_point_mso != planned or planned < 1:
-        yield f"set_point_mso is {dose.set_point_mso} where threshold and intensity give {planned}"
+    if (plan.dose.course is None) != (plan.dose.course_sha256 is None):
+        yield "course and course_sha256 must be there together or not at all"
+    yield from dose_faults(plan)
 
 
 def _target_faults(plan: Plan) -> Iterator[str]:

@@ -6,6 +6,7 @@ Owns no rule. Safety limits come from files, never from options.
 import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -18,20 +19,27 @@ from rich.table import Table
 
 from calibration.bad_input import BadInput
 from calibration.placement import HANDLE_ANGLE_DEG
+from daemon.config import SIMULATION_ONLY, ConfigError, load_config
+from daemon.course import load_course
 from daemon.on_target import TargetLimits
 from daemon.plan import read_plan
 from daemon.plan_target import FromMap, FromPoint, Space
 from daemon.plan_texts import WARNING_TEXTS
 from daemon.plan_values import Plan, PlanError, Point
-from daemon.planning import EXPECTED_ERROR_LIMIT_MM, STEPS, PlanRequest, make_plan
-from daemon.protocol import BadProtocol, UnknownProtocol, load_protocol
+from daemon.planning import EXPECTED_ERROR_LIMIT_MM, STEPS, PlanRequest, Regimen, intensity_asked, make_plan
+from daemon.protocol import BadProtocol, NotUsable, UnknownProtocol, load_protocol
+from daemon.protocol_device import device_reasons, train_settings
+from daemon.protocol_site import read_protocol_site
+from daemon.protocol_use import NO_CHAIR, Coil, require_course, require_use
+from daemon.set_point import planned_set_point
+from daemon.site_constants import corrected_by, correction_text, read_constants, read_figures
 
 EXIT_USAGE, EXIT_BAD_DATA, EXIT_CANNOT_CREATE, EXIT_IO, EXIT_PERMISSION, EXIT_CONFIG = 64, 65, 73, 74, 77, 78
 STEP_TEXTS: Final = dict(zip(STEPS, ("T1", "target", "scalp", "do they fit", "coil", "writing"), strict=True))
 
 app = typer.Typer(no_args_is_help=True, help="Make, show and verify the plan of a session.")
 
-SiteProtocols = Annotated[Path | None, typer.Option("--site-protocols", help="Folder of the site's own protocols.")]
+ChairFile = Annotated[Path | None, typer.Option("--config", help="The chair's TOML file: its site's protocols, coil and stimulator.")]
 PlanFile = Annotated[Path, typer.Argument(help="The plan's JSON file.")]
 
 
@@ -65,7 +73,9 @@ def make(
     max_error: Annotated[float, typer.Option(help="Largest expected registration error, mm.")] = EXPECTED_ERROR_LIMIT_MM,
     limits: Annotated[Path | None, typer.Option(help="TOML file of on-target limits tighter than the default.")] = None,
     by: Annotated[str | None, typer.Option(help="Who made the plan; the login name if left out.")] = None,
-    site_protocols: SiteProtocols = None,
+    course: Annotated[str | None, typer.Option(help="Id of the course; the protocol's own limits if left out.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="TOML file: when and with which coil it was measured; correction.")] = None,
+    config: ChairFile = None,
 ) -> None:
     """Make a plan from images, and write it with the files it rests on."""
     with _explained():
@@ -90,7 +100,8 @@ def make(
             on_target=None if limits is None else _tightened(limits),
         )
         _require_files(t1, fiducials, map_, mask, transform, opposite, scalp)
-        plan = _made(request, protocol, site_protocols, out)
+        request = request if figures is None else _measured(request, figures, config)
+        plan = _made(request, _regimen(request, protocol, course, config), out)
     _tell_warnings(plan)
     typer.echo(f"{out}: {plan.target.token} of {plan.patient}, set point {plan.dose.set_point_mso} % of output")
 
@@ -108,10 +119,10 @@ def show(
 
 
 @app.command()
-def verify(file: PlanFile, site_protocols: SiteProtocols = None) -> None:
+def verify(file: PlanFile, config: ChairFile = None) -> None:
     """Whether plan, protocol and every named file are as they were when the plan was made. Exit code 65 if not."""
     with _explained():
-        plan = read_plan(file, lambda protocol: load_protocol(protocol, site_protocols).sha256)
+        plan = read_plan(file, lambda protocol: load_protocol(protocol, _site_folder(config)).sha256)
     _tell_warnings(plan)
     typer.echo(f"{file}: every check passed")
 
@@ -147,8 +158,37 @@ def _tightened(path: Path) -> TargetLimits:
         raise _failure(f"{path}: {error}. Write one 'name = number' a line", EXIT_CONFIG) from error
 
 
-def _made(request: PlanRequest, protocol: str, site_protocols: Path | None, out: Path) -> Plan:
-    loaded = load_protocol(protocol, site_protocols)
+def _measured(request: PlanRequest, figures_file: Path, chair_file: Path | None) -> PlanRequest:
+    """With what was measured for the dose; a correction takes what the chair's site has signed for it."""
+    figures, folder = read_figures(figures_file), _site_folder(chair_file)
+    constants = None if figures.correction is None or folder is None else read_constants(folder)
+    correction = None if figures.correction is None else corrected_by(figures.correction, constants)
+    measured_utc, coil = figures.rmt_measured_utc, figures.rmt_coil_serial
+    return replace(request, rmt_measured_utc=measured_utc, rmt_coil_serial=coil, correction=correction)
+
+
+def _site_folder(config: Path | None) -> Path | None:
+    return None if config is None else load_config(config).site.folder
+
+
+def _regimen(request: PlanRequest, protocol_id: str, course_id: str | None, chair_file: Path | None) -> Regimen:
+    """The protocol and course as the site may use them; with no chair named, coil and stimulator are checked when the plan is opened."""
+    chair = None if chair_file is None else load_config(chair_file)
+    site = read_protocol_site(None if chair is None else chair.site.folder)
+    protocol = load_protocol(protocol_id, site.folder)
+    intensity = intensity_asked(request, protocol)
+    use = require_use(protocol, intensity, site, NO_CHAIR if chair is None else Coil(coil_class=chair.stimulator.coil_class))
+    course = None if course_id is None else load_course(course_id, site.folder)
+    if course is not None:
+        require_course(course, protocol, site)
+    if chair is not None:
+        settings = train_settings(protocol.timing, planned_set_point(request.rmt_mso, intensity, request.correction).mso)
+        if reasons := device_reasons(protocol.timing, settings, chair):
+            raise NotUsable("; ".join(reasons), f"{protocol_id} on {chair.stimulator.model}", "Choose another protocol or intensity.")
+    return Regimen(protocol=protocol, basis=use.basis or SIMULATION_ONLY, course=course)
+
+
+def _made(request: PlanRequest, regimen: Regimen, out: Path) -> Plan:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -157,7 +197,7 @@ def _made(request: PlanRequest, protocol: str, site_protocols: Path | None, out:
         def begin(step: str) -> None:
             progress.update(task, description=STEP_TEXTS[step], completed=STEPS.index(step))
 
-        return make_plan(request, loaded, out, created_utc=now, begin=begin)
+        return make_plan(request, regimen, out, created_utc=now, begin=begin)
 
 
 @contextmanager
@@ -170,7 +210,9 @@ def _explained() -> Iterator[None]:
         raise _failure(f"{code}{error}", EXIT_BAD_DATA) from error
     except UnknownProtocol as error:
         raise _failure(str(error), EXIT_USAGE) from error
-    except BadProtocol as error:
+    except ConfigError as error:
+        raise _failure("; ".join(error.faults), EXIT_CONFIG) from error
+    except (BadProtocol, NotUsable) as error:
         raise _failure(str(error), EXIT_CONFIG) from error
     except PermissionError as error:
         raise _failure(f"{error.filename}: {error.strerror}. Check who may read and write there", EXIT_PERMISSION) from error
@@ -214,7 +256,9 @@ def _rows(plan: Plan) -> tuple[tuple[str, str], ...]:
         ("axis misses by", f"{placement.beam_miss_mm:.1f} mm, tilted {placement.tilt_deg:.1f} degrees"),
         ("hair gap", f"{plan.hair_gap_mm:g} mm"),
         ("protocol", dose.protocol),
+        ("course", dose.course or "none: the protocol's own limits"),
         ("output", f"{dose.set_point_mso} % ({dose.intensity_pct_rmt:g} % of a threshold of {dose.rmt_mso:g} %)"),
+        ("corrected", "no: by the threshold as measured" if dose.correction is None else correction_text(dose.correction)),
         ("expected error", f"at most {plan.expected_error_limit_mm:g} mm"),
         ("on target", "default limits" if plan.on_target is None else str(msgspec.structs.asdict(plan.on_target))),
     )

@@ -18,13 +18,15 @@ from calibration.placement import HANDLE_ANGLE_DEG, Placement, PlacementError, p
 from calibration.scalp import CUT_PLANE_MM, Mesh, ScalpError, checked_scalp, extract_scalp, to_border_mm
 from calibration.surface import Surface
 from calibration.surface_files import read_surface, write_gifti
+from daemon.course import Course
 from daemon.on_target import TargetLimits
 from daemon.plan import write_plan
 from daemon.plan_checks import PSEUDONYM, plan_faults
 from daemon.plan_record import fiducials_report, matrix, named_image, placement_report, point, selection_report
 from daemon.plan_target import FoundTarget, FromMap, FromPoint, Space, find_target
-from daemon.plan_values import Dose, Files, NamedFile, NamedImage, Plan, PlanError, Target, set_point_mso
-from daemon.protocol import SIMULATION_ONLY, Protocol
+from daemon.plan_values import Correction, Dose, Files, NamedFile, NamedImage, Plan, PlanError, Target
+from daemon.protocol import MAX_INTENSITY_PCT_RMT, SIMULATION_ONLY, Protocol
+from daemon.set_point import planned_set_point
 
 STEPS: Final = ("images", "target", "scalp", "checks", "coil", "files")
 OWN_SPACE: Final = Space()
@@ -51,6 +53,9 @@ class PlanRequest:
     tilt_to_target: bool = False
     hair_gap_mm: float = 0.0
     intensity_pct_rmt: float | None = None
+    rmt_measured_utc: str | None = None
+    rmt_coil_serial: str | None = None
+    correction: Correction | None = None
     expected_error_limit_mm: float = EXPECTED_ERROR_LIMIT_MM
     on_target: TargetLimits | None = None
     token: str = "Target A"  # noqa: S105  # what the chair may call the target, no secret
@@ -71,13 +76,22 @@ class _Made:
     warnings: tuple[str, ...]
 
 
-def make_plan(request: PlanRequest, protocol: Protocol, out: Path, *, created_utc: str, begin: Callable[[str], None]) -> Plan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regimen:
+    """The protocol that the plan is to give, on what basis, and in which course."""
+
+    protocol: Protocol
+    basis: str
+    course: Course | None = None
+
+
+def make_plan(request: PlanRequest, regimen: Regimen, out: Path, *, created_utc: str, begin: Callable[[str], None]) -> Plan:
     """Makes the plan and writes it to `out`, the files it rests on beside it; `begin` hears of each of `STEPS`.
 
     Nothing is left behind when it fails. Raises BadInput (an image, map, scalp, landmark, pose), PlanError, and OSError:
     FileExistsError where `out` is taken.
     """
-    _refuse_early(request, protocol)
+    _refuse_early(request, regimen.protocol)
     folder = out.with_name(f"{out.stem}.files")
     for taken in (out, folder):
         if taken.exists():
@@ -87,7 +101,7 @@ def make_plan(request: PlanRequest, protocol: Protocol, out: Path, *, created_ut
     folder.mkdir()
     try:
         files = _write_files(request, made, folder)
-        plan = _plan(request, protocol, made, files, created_utc)
+        plan = _plan(request, regimen, made, files, created_utc)
         if faults := plan_faults(plan):
             raise PlanError("; ".join(faults), out.name, "Correct what was asked for.")
         return write_plan(out, plan)
@@ -98,13 +112,13 @@ def make_plan(request: PlanRequest, protocol: Protocol, out: Path, *, created_ut
 
 def _refuse_early(request: PlanRequest, protocol: Protocol) -> None:
     """What would fail at the end anyway fails before the work."""
-    intensity = _intensity(request, protocol)
-    highest = protocol.limits.get("max_intensity_pct_rmt", protocol.intensity_pct_rmt)
+    intensity = intensity_asked(request, protocol)
+    highest = protocol.limits.get("max_intensity_pct_rmt", MAX_INTENSITY_PCT_RMT)
     if not PSEUDONYM.fullmatch(request.patient):
         raise PlanError("it is no pseudonym", "patient", "Use letters, digits, - and _, 32 at most, and never a name.")
     if not (isinstance(highest, int | float) and 0 < intensity <= highest):
         raise PlanError(f"{intensity:g} % of the threshold is not within the protocol's limit of {highest} %", "intensity", "Lower it.")
-    if not 0 < request.rmt_mso <= 100 or set_point_mso(request.rmt_mso, intensity) < 1:
+    if not 0 < request.rmt_mso <= 100 or planned_set_point(request.rmt_mso, intensity, request.correction).mso < 1:
         remedy = "Give the resting motor threshold in percent of output."
         raise PlanError(f"a threshold of {request.rmt_mso:g} % gives no set point", "rmt", remedy)
 
@@ -201,29 +215,40 @@ def _write_files(request: PlanRequest, made: _Made, folder: Path) -> Files:
     )
 
 
-def _intensity(request: PlanRequest, protocol: Protocol) -> float:
-    return float(protocol.intensity_pct_rmt if request.intensity_pct_rmt is None else request.intensity_pct_rmt)
+def intensity_asked(request: PlanRequest, protocol: Protocol) -> float:
+    """Percent of the threshold: what was asked for, else the protocol's own. Raises PlanError where neither says one."""
+    intensity = protocol.intensity_pct_rmt if request.intensity_pct_rmt is None else request.intensity_pct_rmt
+    if intensity is None:
+        raise PlanError("the protocol leaves the intensity to the site", protocol.id, "State it in percent of the threshold (--intensity).")
+    return float(intensity)
 
 
-def _dose(request: PlanRequest, protocol: Protocol) -> tuple[Dose, tuple[str, ...]]:
-    intensity = _intensity(request, protocol)
+def _dose(request: PlanRequest, regimen: Regimen) -> tuple[Dose, tuple[str, ...]]:
+    protocol, course = regimen.protocol, regimen.course
+    intensity = intensity_asked(request, protocol)
+    planned = planned_set_point(request.rmt_mso, intensity, request.correction)
     dose = Dose(
         protocol=protocol.id,
         protocol_sha256=protocol.sha256,
         rmt_mso=float(request.rmt_mso),
         intensity_pct_rmt=intensity,
-        set_point_mso=set_point_mso(request.rmt_mso, intensity),
+        set_point_mso=planned.mso,
+        course=None if course is None else course.id,
+        course_sha256=None if course is None else course.sha256,
+        rmt_measured_utc=request.rmt_measured_utc,
+        rmt_coil_serial=request.rmt_coil_serial,
+        correction=request.correction,
     )
     doubts = {
-        "intensity_differs_from_protocol": intensity != protocol.intensity_pct_rmt,
-        "intensity_limited": intensity * request.rmt_mso > 100 * 100,
+        "intensity_differs_from_protocol": protocol.intensity_pct_rmt not in (None, intensity),
+        "intensity_limited": planned.is_limited,
     }
     return dose, tuple(name for name, holds in doubts.items() if holds)
 
 
-def _plan(request: PlanRequest, protocol: Protocol, made: _Made, files: Files, created_utc: str) -> Plan:
+def _plan(request: PlanRequest, regimen: Regimen, made: _Made, files: Files, created_utc: str) -> Plan:
     template = request.space.subject_is_template
-    dose, dose_doubts = _dose(request, protocol)
+    dose, dose_doubts = _dose(request, regimen)
     target = Target(
         token=request.token,
         side=request.side,
@@ -239,7 +264,7 @@ def _plan(request: PlanRequest, protocol: Protocol, made: _Made, files: Files, c
         patient=request.patient,
         created_utc=created_utc,
         created_by=request.created_by,
-        basis=SIMULATION_ONLY if template else protocol.basis,
+        basis=SIMULATION_ONLY if template else regimen.basis,
         subject_is_template=template,
         files=files,
         fiducials_in_mri_mm=fiducials_report(made.fiducials),

@@ -1,39 +1,107 @@
-"""Published tables of train durations, and the verdict on a protocol: within a table, equal to a cleared one, or outside.
+"""What supports a protocol at an intensity: tables of the longest safe train, cleared protocols, or nothing. Pure but for reading files.
 
-The cells ship as data and rest on memory: vectors read them, a session only once the site has signed them. Pure but for reading.
+The cells ship as data and rest on memory: none counts before the site has signed for its table. Nothing is interpolated.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Literal
 
 import msgspec
 
-TABLES_DIR: Final = Path(__file__).parent / "tables"
-# Pauses between trains, Chen 1997: ten trains of 20 Hz, 1.6 s, 110 % were safe 5 s apart; 1 s or less was unsafe above 100 %.
-SLOW_HZ: Final = Fraction(1)
-MIN_TRAIN_GAP_S: Final = Fraction(5)
-# Above 110 % no pause of 5 s is supported: the shortest gap of a cleared protocol (K160703 is believed to be the clearance).
-GAP_TABLE_MAX_PCT: Final = 110
-CLEARED_GAP_S: Final = Fraction(11)
+from daemon.protocol_errors import BadProtocol
+from daemon.protocol_file import Figures, Source, blocks, parsed, read_shipped, refuse, required, source_faults
+from daemon.protocol_rules import rule_faults
+from daemon.protocol_timing import Timing, TimingFields, is_decimal, parse_timing
+
+TABLES_DIR = Path(__file__).parent / "tables"
+CLEARED_FILE, PAUSES_FILE = TABLES_DIR / "cleared.toml", TABLES_DIR / "chen1997_pauses.toml"
+LONGEST_TESTED = ">"  # before a cell: the longest that was tried, and a cap all the same
 
 
-class Verdict(StrEnum):
-    """What stands behind a protocol's trains."""
+class Support(StrEnum):
+    """What a protocol rests on at its intensity."""
 
     WITHIN_TABLE = "WITHIN_TABLE"
     CLEARED_EXACT = "CLEARED_EXACT"
     OUTSIDE = "OUTSIDE"
 
 
-class TableRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Longest train in s at each of the table's intensities, decimals as strings."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainTable:
+    """Longest train in s for each frequency (rows, Hz, rising) and intensity (columns, percent of the threshold, rising)."""
 
+    id: str
+    title: str
+    intensities_pct_rmt: tuple[int, ...]
+    rows: tuple[tuple[Fraction, tuple[str, ...]], ...]
+    sources: tuple[Source, ...]
+    sha256: str
+
+    def longest_s(self, frequency_hz: Fraction, intensity_pct_rmt: Fraction) -> Fraction | None:
+        """The cell of the next higher row and the next higher column; None beyond the table's edge, where nothing was tested."""
+        cells = next((cells for row_hz, cells in self.rows if 0 < frequency_hz <= row_hz), None)
+        column = next((at for at, pct in enumerate(self.intensities_pct_rmt) if 0 < intensity_pct_rmt <= pct), None)
+        return None if cells is None or column is None else Fraction(cells[column].removeprefix(LONGEST_TESTED))
+
+    def allows(self, frequency_hz: Fraction, intensity_pct_rmt: Fraction, nominal_train_s: Fraction) -> bool:
+        """Whether a train of that nominal length (pulses over frequency) is no longer than the table's."""
+        longest_s = self.longest_s(frequency_hz, intensity_pct_rmt)
+        return longest_s is not None and nominal_train_s <= longest_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleared:
+    """One cleared protocol: the six numbers, the coil's class, and the highest intensity of the clearance."""
+
+    clearance: str
+    device: str
+    timing: Timing
+    coil_class: str
+    intensity_pct_rmt: int
+    rests_on_memory: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What counts at one site: the tables that it signed, and of all clearances those that are verified or signed for."""
+
+    tables: tuple[TrainTable, ...] = ()
+    cleared: tuple[Cleared, ...] = ()
+    registered: tuple[Cleared, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """`rests_on` says which table, rule or clearance; `against` why there is none, one reason each."""
+
+    support: Support
+    rests_on: str | None = None
+    against: tuple[str, ...] = ()
+
+
+class PauseRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was found at each intensity with trains so far apart."""
+
+    pause_s: str
+    found: tuple[Literal["safe", "unsafe", "insufficient data"], ...]
+
+
+class PauseGrid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Pauses that were tested, for people to read: the rule in use is `protocol_rules`', and is this grid's summary."""
+
+    id: str
+    title: str
+    intensities_pct_rmt: tuple[int, ...]
+    rows: tuple[PauseRow, ...]
+    sources: tuple[Source, ...]
+
+
+class _Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     frequency_hz: str
     longest_s: tuple[str, ...]
 
@@ -41,76 +109,135 @@ class TableRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class _TableFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     id: str
     title: str
-    source: str
-    mark: str
     intensities_pct_rmt: tuple[int, ...]
-    rows: tuple[TableRow, ...]
+    rows: tuple[_Row, ...]
+    sources: tuple[Source, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainTable:
-    """One published table; `sha256` is that of the file's bytes."""
-
-    id: str
-    title: str
+class _ClearedEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    clearance: str
+    device: str
+    coil_class: str
+    intensity_pct_rmt: int
+    timing: TimingFields
+    mark: Literal["verified", "memory"]
     source: str
-    mark: str
-    intensities_pct_rmt: tuple[int, ...]
-    rows: tuple[tuple[Fraction, tuple[Fraction, ...]], ...]
-    sha256: str
-
-    def longest_s(self, frequency_hz: Fraction, intensity_pct_rmt: Fraction) -> Fraction | None:
-        """Cap on a nominal train: the next higher row and column of those tabulated; None above the table, which supports nothing."""
-        row = next((longest for hz, longest in self.rows if hz >= frequency_hz), None)
-        column = next((index for index, pct in enumerate(self.intensities_pct_rmt) if pct >= intensity_pct_rmt), None)
-        return None if row is None or column is None else row[column]
-
-    def allows(self, frequency_hz: Fraction, intensity_pct_rmt: Fraction, nominal_train_s: Fraction) -> bool:
-        longest = self.longest_s(frequency_hz, intensity_pct_rmt)
-        return longest is not None and nominal_train_s <= longest
 
 
-class TableError(Exception):
-    """A table that cannot be used: what is wrong, where, what to do."""
+def judge(timing: Timing, intensity_pct_rmt: Fraction | None, coil_class: str | None, evidence: Evidence) -> Judgement:
+    """What supports these six numbers at that intensity (percent of the resting threshold) under a coil of that class.
 
-    def __init__(self, what: str, where: str, remedy: str) -> None:
-        super().__init__(f"{where}: {what}. {remedy}")
-        self.what, self.where, self.remedy = what, where, remedy
+    Plain rTMS: every signed table, else an exact clearance. Theta burst, which no table covers: an exact clearance, else its own rules.
+    """
+    if intensity_pct_rmt is None:
+        return Judgement(support=Support.OUTSIDE, against=("no intensity is stated",))
+    exact = next((entry for entry in evidence.cleared if _is_exactly(entry, timing, intensity_pct_rmt, coil_class)), None)
+    broken = rule_faults(timing, intensity_pct_rmt)
+    against = (*broken, *(_against_tables(timing, intensity_pct_rmt, evidence.tables) if timing.is_plain else ()))
+    if timing.is_plain and not against:
+        return Judgement(support=Support.WITHIN_TABLE, rests_on=", ".join(table.title for table in evidence.tables))
+    if exact is not None:
+        return Judgement(support=Support.CLEARED_EXACT, rests_on=f"{exact.clearance} ({exact.device})")
+    if not timing.is_plain and not against:
+        return Judgement(support=Support.WITHIN_TABLE, rests_on="the rules of theta burst, for which no table exists")
+    return Judgement(support=Support.OUTSIDE, against=(*against, "not equal to a cleared protocol under this coil"))
+
+
+def _is_exactly(entry: Cleared, timing: Timing, intensity_pct_rmt: Fraction, coil_class: str | None) -> bool:
+    return entry.timing == timing and entry.coil_class == coil_class and intensity_pct_rmt <= entry.intensity_pct_rmt
+
+
+def _against_tables(timing: Timing, intensity_pct_rmt: Fraction, tables: Sequence[TrainTable]) -> tuple[str, ...]:
+    if not tables:
+        return ("no table of train durations is signed",)
+    return tuple(
+        f"a train of {float(timing.nominal_train_s):g} s at {float(timing.burst_hz):g} Hz and {float(intensity_pct_rmt):g} % is "
+        f"{_beyond(table.longest_s(timing.burst_hz, intensity_pct_rmt))} ({table.title})"
+        for table in tables
+        if not table.allows(timing.burst_hz, intensity_pct_rmt, timing.nominal_train_s)
+    )
+
+
+def _beyond(longest_s: Fraction | None) -> str:
+    return "off the table" if longest_s is None else f"longer than {float(longest_s):g} s"
 
 
 def shipped_tables() -> tuple[TrainTable, ...]:
-    """Every table of the package, by id."""
-    return tuple(read_table(path) for path in sorted(TABLES_DIR.glob("*.toml")))
+    """Every table of train durations that ships, signed for or not. Raises BadProtocol."""
+    return tuple(read_table(path) for path in sorted(TABLES_DIR.glob("*.toml")) if path not in (CLEARED_FILE, PAUSES_FILE))
+
+
+def shipped_pauses() -> PauseGrid:
+    """The grid of tested pauses. Raises BadProtocol."""
+    return required(read_shipped(PAUSES_FILE), PauseGrid)
 
 
 def read_table(path: Path) -> TrainTable:
-    """Raises TableError with every fault."""
-    try:
-        content = path.read_bytes()
-        given = msgspec.toml.decode(content, type=_TableFile)
-        rows = tuple((Fraction(row.frequency_hz), tuple(Fraction(cell) for cell in row.longest_s)) for row in given.rows)
-    except (OSError, msgspec.DecodeError, ValueError) as error:
-        raise TableError(f"it cannot be read ({error})", str(path), "Correct the table; the shipped ones show every field.") from error
-    must_hold = {
-        "id is not the file's name": given.id == path.stem,
-        "intensities do not rise": _rise([Fraction(pct) for pct in given.intensities_pct_rmt]),
-        "frequencies do not rise": _rise([hz for hz, _ in rows]),
-        "a row has not one cell for each intensity": all(len(cells) == len(given.intensities_pct_rmt) for _, cells in rows),
-        "a cell is not positive": all(cell > 0 for _, cells in rows for cell in cells),
-        "a row allows more at a higher intensity": all(later <= earlier for _, cells in rows for earlier, later in pairwise(cells)),
-    }
-    if faults := [fault for fault, holds in must_hold.items() if not holds]:
-        raise TableError("; ".join(faults), str(path), "Correct the table; the shipped ones show every field.")
+    """A table of train durations. Raises BadProtocol with every fault."""
+    figures = read_shipped(path)
+    fields = required(figures, _TableFile)
+    refuse(_table_faults(fields, path), path)
     return TrainTable(
-        id=given.id,
-        title=given.title,
-        source=given.source,
-        mark=given.mark,
-        intensities_pct_rmt=given.intensities_pct_rmt,
-        rows=rows,
-        sha256=hashlib.sha256(content).hexdigest(),
+        id=fields.id,
+        title=fields.title,
+        intensities_pct_rmt=fields.intensities_pct_rmt,
+        rows=tuple((Fraction(row.frequency_hz), row.longest_s) for row in fields.rows),
+        sources=fields.sources,
+        sha256=figures.sha256,
     )
+
+
+def _table_faults(fields: _TableFile, path: Path) -> list[str]:
+    texts = [text for row in fields.rows for text in (row.frequency_hz, *(cell.removeprefix(LONGEST_TESTED) for cell in row.longest_s))]
+    faults = [f"{text!r} is no plain decimal" for text in texts if not is_decimal(text)]
+    faults += source_faults(("rows", "intensities_pct_rmt"), fields.sources)
+    return faults if faults else _shape_faults(fields, path)
+
+
+def _shape_faults(fields: _TableFile, path: Path) -> list[str]:
+    cells = [[Fraction(cell.removeprefix(LONGEST_TESTED)) for cell in row.longest_s] for row in fields.rows]
+    must_hold = {
+        f"id {fields.id!r} is not the file's name": fields.id == path.stem,
+        "intensities do not rise": _rise([Fraction(pct) for pct in fields.intensities_pct_rmt]),
+        "frequencies do not rise": _rise([Fraction(row.frequency_hz) for row in fields.rows]),
+        "a row has not one cell for each intensity": all(len(row) == len(fields.intensities_pct_rmt) for row in cells),
+        "a cell is not positive": all(cell > 0 for row in cells for cell in row),
+        "a row allows more at a higher intensity": all(later <= earlier for row in cells for earlier, later in pairwise(row)),
+    }
+    return [fault for fault, holds in must_hold.items() if not holds]
 
 
 def _rise(values: Sequence[Fraction]) -> bool:
     return len(values) > 0 and values[0] > 0 and all(later > earlier for earlier, later in pairwise(values))
+
+
+def shipped_clearances() -> Figures:
+    """The file of cleared protocols, to be signed for where an entry rests on memory."""
+    return read_shipped(CLEARED_FILE)
+
+
+def read_clearances(figures: Figures) -> tuple[Cleared, ...]:
+    """Every entry of the file. Raises BadProtocol with every fault."""
+    faults: list[str] = []
+    cleared = []
+    for number, entry in enumerate(blocks(figures, "cleared"), 1):
+        fields = parsed(entry, _ClearedEntry, faults, f"entry {number}: ")
+        cleared += [] if fields is None else [_cleared(fields, faults)]
+    refuse(faults, figures.path)
+    return tuple(entry for entry in cleared if entry is not None)
+
+
+def _cleared(fields: _ClearedEntry, faults: list[str]) -> Cleared | None:
+    try:
+        timing = parse_timing(**msgspec.structs.asdict(fields.timing))
+    except BadProtocol as error:
+        faults.append(f"{fields.clearance}: {error.what}")
+        return None
+    return Cleared(
+        clearance=fields.clearance,
+        device=fields.device,
+        timing=timing,
+        coil_class=fields.coil_class,
+        intensity_pct_rmt=fields.intensity_pct_rmt,
+        rests_on_memory=fields.mark == "memory",
+    )

@@ -9,8 +9,8 @@ import numpy as np
 from daemon.plan import write_plan
 from daemon.plan_target import FromMap, Space
 from daemon.plan_values import Plan
-from daemon.planning import PlanRequest, make_plan
-from daemon.protocol import Protocol, load_protocol
+from daemon.planning import PlanRequest, Regimen, make_plan
+from daemon.protocol import SIMULATION_ONLY, load_protocol
 
 DATA = Path("sim/data")
 TEMPLATE = "MNI152NLin2009cSym"
@@ -18,9 +18,9 @@ CREATED_UTC = "2026-05-04T08:00:00+00:00"
 SAMPLE_MAP = FromMap(map=DATA / "zmap_native.nii.gz", mask=DATA / "mask_native.nii.gz", polarity="negative")
 
 
-def protocol() -> Protocol:
-    """The demonstration's protocol."""
-    return load_protocol("demo_itbs90")
+def regimen() -> Regimen:
+    """The demonstration's protocol, on its own basis."""
+    return Regimen(protocol=load_protocol("demo_itbs90"), basis=SIMULATION_ONLY)
 
 
 def protocol_sha256(protocol_id: str) -> str:
@@ -46,7 +46,7 @@ def request(**changes: object) -> PlanRequest:
 
 def make(out: Path, **changes: object) -> Plan:
     """A plan written to `out`."""
-    return make_plan(request(**changes), protocol(), out, created_utc=CREATED_UTC, begin=[].append)
+    return make_plan(request(**changes), regimen(), out, created_utc=CREATED_UTC, begin=[].append)
 
 
 def native_t1(path: Path) -> Path:

@@ -13,7 +13,8 @@ from calibration.placement import PlacementError, place_coil
 from daemon.on_target import DEFAULT_LIMITS, TargetLimits
 from daemon.plan import read_plan
 from daemon.plan_record import matrix, placement_report, point
-from daemon.plan_values import PlanError, set_point_mso
+from daemon.plan_values import PlanError
+from daemon.set_point import planned_set_point
 from tests import plans
 from tests.scalps import sample_scalp
 
@@ -48,7 +49,7 @@ def tightened(draw) -> TargetLimits:
 )
 def test_any_plan_that_may_be_is_read_back_as_it_was_written(made, rmt, intensity, patient, limit_mm, limits, by):
     path, plan = made
-    set_point = set_point_mso(rmt, intensity)
+    set_point = planned_set_point(rmt, intensity).mso
     assume(set_point >= 1)
     assume(by.isprintable())
     changes = {
@@ -125,7 +126,7 @@ def test_any_changed_byte_of_the_plan_is_refused_or_changes_nothing_it_says(made
 @quick
 @given(rmt=st.integers(1, 1000).map(lambda tenths: tenths / 10), intensity=st.integers(1, 1200).map(lambda tenths: tenths / 10))
 def test_the_set_point_never_passes_any_of_its_caps_and_wastes_less_than_one_percent(rmt, intensity):
-    got = set_point_mso(rmt, intensity)
+    got = planned_set_point(rmt, intensity).mso
     wanted = round(rmt * 10) * round(intensity * 10)  # in hundredths of a percent of a percent: exact
     caps = (wanted, 1200 * round(rmt * 10), 100 * 10_000)
     assert got * 10_000 <= min(caps) < (got + 1) * 10_000
@@ -134,4 +135,4 @@ def test_the_set_point_never_passes_any_of_its_caps_and_wastes_less_than_one_per
 @quick
 @given(rmt=st.floats(1, 100), intensity=st.floats(1, 120), less=st.floats(0.1, 1.0))
 def test_a_lower_intensity_never_raises_the_set_point(rmt, intensity, less):
-    assert set_point_mso(rmt, intensity * less) <= set_point_mso(rmt, intensity)
+    assert planned_set_point(rmt, intensity * less).mso <= planned_set_point(rmt, intensity).mso

@@ -11,7 +11,8 @@ import pytest
 from calibration.nifti import file_sha256
 from daemon.on_target import TargetLimits
 from daemon.plan import open_plan, read_plan, registration_surface, write_plan
-from daemon.plan_values import Plan, PlanError, set_point_mso
+from daemon.plan_values import Plan, PlanError
+from daemon.set_point import planned_set_point
 from tests import plans
 
 replace = msgspec.structs.replace
@@ -215,4 +216,4 @@ def test_a_number_too_large_to_be_finite_is_refused(made, tmp_path):
     [(50, 90, 45), (52, 90, 46), (60, 45, 27), (55, 120, 66), (90, 120, 100), (100, 90, 90), (0.5, 90, 0), (33, 100, 33), (58.5, 110, 64)],
 )
 def test_the_set_point_is_floored_and_capped(rmt, intensity, expected):
-    assert set_point_mso(rmt, intensity) == expected
+    assert planned_set_point(rmt, intensity).mso == expected

@@ -7,7 +7,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from daemon.plan_cli import app
-from tests import plans
+from tests import plans, sites
+from tests.chairs import chair_file
 
 MAP = ["--map", str(plans.SAMPLE_MAP.map), "--mask", str(plans.SAMPLE_MAP.mask), "--polarity", "negative"]
 DEFAULTS = {
@@ -93,9 +94,53 @@ def test_a_folder_that_may_not_be_written_to_is_a_matter_of_permission(tmp_path,
 
 
 def test_a_broken_protocol_of_the_site_is_a_matter_of_configuration(tmp_path):
-    (tmp_path / "mine.toml").write_text("id = 1")
-    result = make(tmp_path / "plan.json", protocol="mine", site_protocols=str(tmp_path))
+    config = chair_file(tmp_path / "chair")
+    sites.signed(tmp_path / "chair/site/protocols/mine.toml", "id = 1", sites.PHYSICIAN)
+    result = make(tmp_path / "plan.json", protocol="mine", config=str(config))
     assert result.exit_code == 78
+    assert "mine.toml: " in result.stderr
+
+
+def test_a_protocol_on_memory_is_refused_before_the_work(tmp_path):
+    result = make(tmp_path / "plan.json", protocol="rtms10_dash_3000")
+    assert result.exit_code == 78
+    assert "rests on memory" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_protocol_that_leaves_the_intensity_to_the_site_asks_for_it(tmp_path):
+    result = make(tmp_path / "plan.json", protocol="itbs1200")
+    assert result.exit_code == 65
+    assert "--intensity" in result.stderr
+
+
+def test_a_plan_names_its_course_and_the_site_s_basis(tmp_path):
+    config = chair_file(tmp_path / "chair")
+    sites.enable(tmp_path / "chair/site", "itbs1200", basis="off_label:Physician A")
+    out = tmp_path / "plan.json"
+    result = make(out, protocol="itbs1200", intensity="100", course="vgr_2x1200", config=str(config))
+    assert result.exit_code == 0, result.stderr
+    dose = json.loads(out.read_text())["dose"]
+    assert (dose["course"], dose["course_sha256"]) == ("course.vgr_2x1200", sites.sha256_of("course.vgr_2x1200"))
+    assert "course.vgr_2x1200" in CliRunner().invoke(app, ["show", str(out)]).stdout
+
+
+def test_a_plan_without_a_course_holds_no_field_for_one(made):
+    assert "course" not in json.loads(made.read_text())["dose"]
+
+
+def test_a_course_of_another_protocol_is_refused(tmp_path):
+    result = make(tmp_path / "plan.json", protocol="itbs600", course="saint")
+    assert result.exit_code == 78
+    assert "not of itbs600" in result.stderr
+
+
+def test_the_chair_s_stimulator_is_asked_before_the_work(tmp_path):
+    config = chair_file(tmp_path / "chair", stimulator="max_amplitude_pct_mso = 40")
+    result = make(tmp_path / "plan.json", config=str(config))
+    assert result.exit_code == 78
+    assert "an amplitude of 45 % is outside 0 to 40 %" in result.stderr
 
 
 def test_tighter_limits_come_from_a_file(tmp_path):

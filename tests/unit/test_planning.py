@@ -38,7 +38,7 @@ def refusal(tmp_path: Path, **changes: object) -> BadInput:
 def test_the_sample_pair_gives_a_plan_with_its_scalp_made_from_the_t1(tmp_path):
     steps: list[str] = []
     path = tmp_path / "plan.json"
-    plan = make_plan(plans.request(scalp=None), plans.protocol(), path, created_utc=plans.CREATED_UTC, begin=steps.append)
+    plan = make_plan(plans.request(scalp=None), plans.regimen(), path, created_utc=plans.CREATED_UTC, begin=steps.append)
     assert tuple(steps) == STEPS
     assert plan.target.cortical_target_in_mri_mm == (-42.0, 42.0, 28.0)
     assert plan.target.placement.depth_mm == pytest.approx(18.7, abs=0.2)

@@ -1,4 +1,4 @@
-"""Vectors of kind `protocol`: schedules, courses, days of a ledger, merged limits, by the product's own code.
+"""Vectors of kind `protocol` by the product's own code: days of a ledger and merged limits here, the other kinds in `protocol_*`.
 
 Owns the comparison. A kind of vector or a key that is not known here fails by name.
 """
@@ -6,9 +6,7 @@ Owns the comparison. A kind of vector or a key that is not known here fails by n
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from fractions import Fraction
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ import msgspec
 
 from daemon.day import Proposed, Segment, day_verdict
 from daemon.limits import Layer, Limits, merge
-from daemon.protocol import Course, parse_timing, whole_us
 from daemon.purpose import Purpose
 from tests.vectors import protocol_places, protocol_threshold, protocol_train
 from tests.vectors.compare import difference, unknown_keys
@@ -32,7 +29,7 @@ def run(path: Path) -> Outcome:
 
 
 def _check(vector: Values) -> list[str]:
-    kind = vector.get("kind")
+    kind = str(vector.get("kind"))
     if kind not in RUNNERS:
         return [f"kind {kind!r} is not known"]
     unknown = unknown_keys(vector["input"], INPUT_KEYS[kind], "input key")
@@ -56,8 +53,8 @@ def _compared(key: str, wanted: Any, got: Values, tolerance: float) -> str | Non
 
 def _allowed(key: str, tolerance: Values) -> float:
     """The entry of the value's name, else of the unit its name ends in or that it is known to have; equal where there is none."""
-    unit = next((name for name in tolerance if key.endswith(f"_{name}")), None)
-    known = next((name for name in UNITS.get(key, ()) if name in tolerance), None)
+    unit = next((name for name in tolerance if key.endswith(f"_{name}")), key)
+    known = next((name for name in UNITS.get(key, ()) if name in tolerance), key)
     return float(tolerance.get(key, tolerance.get(unit, tolerance.get(known, 0.0))))
 
 
@@ -73,47 +70,9 @@ UNITS: Mapping[str, tuple[str, ...]] = {
     "handle_dir": ("mm",),
     "matrix_rows": ("mm",),
     "peak_value": ("threshold",),
+    "pct_reduction": ("pct",),
     "motor_equivalent_pct_rmt": ("mso",),
 }
-
-
-def _schedule(given: Values, expect: Values) -> Values:
-    timing = parse_timing(**given)
-    onsets = timing.onsets_us()
-    intervals = [later - earlier for earlier, later in pairwise(onsets)]
-    return {
-        "total_pulses": timing.total_pulses,
-        "trains": timing.trains,
-        "pulses_per_train": timing.pulses_per_train,
-        "nominal_train_us": whole_us(timing.nominal_train_s),
-        "train_period_us": whole_us(timing.train_period_s),
-        "nominal_session_us": whole_us(timing.nominal_session_s),
-        "first_to_last_us": timing.first_to_last_us,
-        "first_to_last_ms": whole_us(timing.first_to_last_s / 1000),
-        "min_interval_us": min(intervals, default=None),
-        "max_interval_us": max(intervals, default=None),
-        "pulse_onset_us": {pulse: onsets[int(pulse) - 1] for pulse in expect.get("pulse_onset_us", {})},
-        "train_of_pulse": {pulse: (int(pulse) - 1) // timing.pulses_per_train + 1 for pulse in expect.get("train_of_pulse", {})},
-        "schedule_sha256": timing.schedule_sha256(),
-    }
-
-
-def _course(given: Values, expect: Values) -> Values:
-    course = Course(
-        timing=parse_timing(**given["protocol"]),
-        sessions_per_day=given["sessions_per_day"],
-        days=given["days"],
-        onset_to_onset_s=Fraction(str(given["onset_to_onset_s"])),
-    )
-    return {
-        "pulses_per_session": course.timing.total_pulses,
-        "pulses_per_day": course.pulses_per_day,
-        "pulses_per_course": course.pulses,
-        "sessions_per_course": course.sessions,
-        "session_onset_us_in_day": {at: course.session_onset_us(int(at)) for at in expect.get("session_onset_us_in_day", {})},
-        "measured_gap_us": course.measured_gap_us,
-        "day_first_to_last_us": course.day_first_to_last_us,
-    }
 
 
 def _day_ledger(given: Values, _expect: Values) -> Values:
@@ -160,8 +119,6 @@ def _limit_merge(given: Values, _expect: Values) -> Values:
 
 
 INPUT_KEYS: Mapping[str, frozenset[str]] = {
-    "schedule": frozenset(("intra_burst_hz", "pulses_per_burst", "burst_hz", "bursts_per_train", "train_gap_s", "trains")),
-    "course": frozenset(("protocol", "protocol_id", "sessions_per_day", "days", "onset_to_onset_s")),
     "day_ledger": frozenset(("timezone", "limits", "segments", "proposed", "high_water_utc")),
     "limit_merge": frozenset(("layers",)),
     **protocol_places.INPUT_KEYS,
@@ -169,8 +126,6 @@ INPUT_KEYS: Mapping[str, frozenset[str]] = {
     **protocol_train.INPUT_KEYS,
 }
 RUNNERS: Mapping[str, Callable[[Values, Values], Values]] = {
-    "schedule": _schedule,
-    "course": _course,
     "day_ledger": _day_ledger,
     "limit_merge": _limit_merge,
     **protocol_places.RUNNERS,

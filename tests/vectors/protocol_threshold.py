@@ -7,21 +7,8 @@ from typing import Any
 import numpy as np
 
 from calibration.depth import Clamps, Corrected, efield, linear
-from calibration.motor_threshold import (
-    CRITERION_NEGATIVE,
-    CRITERION_POSITIVE,
-    GRID_MSO,
-    RELATIVE_SPREAD,
-    Ask,
-    Found,
-    Trial,
-    estimate,
-    levels_of,
-    log_likelihood,
-    next_stimulus,
-    posterior,
-    relative_frequency,
-)
+from calibration.motor_threshold import CRITERION_NEGATIVE, CRITERION_POSITIVE, Ask, Found, RelativeFrequency, Trial, levels_of
+from calibration.motor_threshold_likelihood import GRID_MSO, RELATIVE_SPREAD, estimate, log_likelihood, next_stimulus, posterior
 
 Values = Mapping[str, Any]
 
@@ -29,15 +16,16 @@ Values = Mapping[str, Any]
 def _relative_frequency(given: Values, _expect: Values) -> Values:
     _same(given.get("criterion_positive", CRITERION_POSITIVE), CRITERION_POSITIVE, "criterion_positive")
     _same(given.get("criterion_negative", CRITERION_NEGATIVE), CRITERION_NEGATIVE, "criterion_negative")
+    search = RelativeFrequency(start_mso=given["start_mso"], step_mso=given["step_mso"], raise_mso=None)
     trials: list[Trial] = []
-    step = relative_frequency(given["start_mso"], given["step_mso"], trials)
     for response in given["responses"]:
+        step = search.after(trials)
         if not isinstance(step, Ask):
             break
         trials.append(Trial(step.stimulus_mso, bool(response)))
-        step = relative_frequency(given["start_mso"], given["step_mso"], trials)
+    found = search.after(trials)
     return {
-        "mt": round(step.threshold_mso) if isinstance(step, Found) else None,
+        "mt": round(found.threshold_mso) if isinstance(found, Found) else None,
         "pulses": len(trials),
         "levels": [[level.stimulus_mso, level.positives, level.pulses] for level in levels_of(trials)],
     }

@@ -42,6 +42,14 @@ class Clamps:
     device_max_mso: Fraction = FULL_OUTPUT_MSO
 
 
+def exact(value: float | str, name: str) -> Fraction:
+    """A number exactly as it is written: 0.9 is nine tenths. Raises DepthError for what is no finite number."""
+    try:
+        return Fraction(value if isinstance(value, str) else repr(float(value)))
+    except (ValueError, ZeroDivisionError) as error:
+        raise _bad(f"{name} is {value!r}", "Give a finite number.") from error
+
+
 def uncorrected(rmt_mso: Fraction, share: Fraction, clamps: Clamps) -> Corrected:
     """`share` of the threshold as measured."""
     return _clamped(_threshold(rmt_mso), rmt_mso, share, clamps)

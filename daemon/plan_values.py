@@ -1,11 +1,9 @@
-"""The fields of a plan, and the rule that turns motor threshold and intensity into a set point.
+"""The fields of a plan.
 
-Values alone: reading and writing is `plan`, what must hold `plan_checks`, making one `planning`.
+Values alone: reading and writing is `plan`, what must hold `plan_checks`, making one `planning`, the set point `set_point`.
 """
 
-import math
-from fractions import Fraction
-from typing import Final
+from typing import Literal
 
 import msgspec
 
@@ -14,14 +12,10 @@ from calibration.map_rules import Polarity
 from calibration.nifti import AffineSource
 from calibration.target_map import Rule
 from daemon.on_target import TargetLimits
-from daemon.protocol import MAX_INTENSITY_PCT_RMT
 
 Point = tuple[float, float, float]
 Row = tuple[float, float, float, float]
 Matrix = tuple[Row, Row, Row, Row]
-
-MAX_SHARE_OF_RMT: Final = Fraction(MAX_INTENSITY_PCT_RMT, 100)
-MAX_OUTPUT_MSO: Final = Fraction(100)
 
 
 class PlanError(Exception):
@@ -123,14 +117,74 @@ class Target(Part, frozen=True, kw_only=True):
     placement: PlacementReport
 
 
-class Dose(Part, frozen=True, kw_only=True):
-    """Intensity in percent of the resting motor threshold; threshold and set point in percent of the stimulator's output."""
+class DepthFigures(Part, frozen=True, kw_only=True, tag_field="kind", tag="linear"):
+    """Scalp-to-cortex distances, mm, under the motor hotspot and under the planned coil centre, on one image.
+
+    `t1_sha256`: of that image; `coil_serial`: the coil whose centres these are.
+    """
+
+    m1_depth_mm: float
+    target_depth_mm: float
+    t1_sha256: str
+    coil_serial: str
+
+
+class LinearDepth(DepthFigures, frozen=True, kw_only=True, tag_field="kind", tag="linear"):
+    """Depth correction by a slope in %MSO per mm; `constants_sha256`: of the site's signed file that the slope is from."""
+
+    slope_mso_per_mm: float
+    constants_sha256: str
+
+
+class FieldFigures(Part, frozen=True, kw_only=True, tag_field="kind", tag="efield"):
+    """Fields in V/m at motor cortex and target, simulated at one rate of current, by one statistic; and how they were come by.
+
+    `sphere_radius_mm`: of the sphere of grey matter, where the statistic is its mean. Conductivities in S/m, by tissue.
+    """
+
+    m1_v_per_m: float
+    target_v_per_m: float
+    di_dt_a_per_us: float
+    statistic: Literal["sphere_mean", "percentile_99"]
+    sphere_radius_mm: float | None = None
+    solver: str
+    solver_version: str
+    t1_sha256: str
+    head_model_sha256: str
+    coil_file_sha256: str
+    coil_serial: str
+    conductivities_s_per_m: dict[str, float]
+    m1_mri_from_coil: Matrix
+    target_mri_from_coil: Matrix
+
+
+class TargetField(FieldFigures, frozen=True, kw_only=True, tag_field="kind", tag="efield"):
+    """Field correction; `constants_sha256`: of the site's signed file that admits it."""
+
+    constants_sha256: str
+
+
+Correction = LinearDepth | TargetField
+
+
+class Dose(Part, frozen=True, kw_only=True, omit_defaults=True):
+    """Intensity in percent of the resting motor threshold; threshold and set point in percent of the stimulator's output.
+
+    `course` says how often the protocol is given; None: as the protocol itself allows. `rmt_measured_utc`, `rmt_coil_serial`: when
+    and with which coil the threshold was measured. Without a correction it is dosed by as measured. What a plan does not state is
+    not in its file, so that the checksums of older plans still fit.
+    """
 
     protocol: str
     protocol_sha256: str
     rmt_mso: float
     intensity_pct_rmt: float
     set_point_mso: int
+    course: str | None = None
+    course_sha256: str | None = None
+    rmt_measured_utc: str | None = None
+    rmt_coil_serial: str | None = None
+    correction: Correction | None = None
 
 
 class Plan(Part, frozen=True, kw_only=True, tag="plan.v1"):
@@ -152,13 +206,3 @@ class Plan(Part, frozen=True, kw_only=True, tag="plan.v1"):
     make_up: bool = False
     warnings: tuple[str, ...] = ()
     checksum: str = ""
-
-
-def set_point_mso(rmt_mso: float, intensity_pct_rmt: float) -> int:
-    """floor(min(intensity x threshold, 1.2 x threshold, 100)) in whole percent of output; rounding never raises the dose.
-
-    Exact in the decimals as written: 45 % of 60 is 27, not 26.999.
-    """
-    threshold = Fraction(repr(float(rmt_mso)))
-    wanted = Fraction(repr(float(intensity_pct_rmt))) / 100 * threshold
-    return math.floor(min(wanted, MAX_SHARE_OF_RMT * threshold, MAX_OUTPUT_MSO))

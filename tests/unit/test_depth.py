@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.depth import Clamps, DepthError, efield, linear, uncorrected
+from calibration.depth import Clamps, DepthError, efield, exact, linear, uncorrected
 
 CLAMPS = Clamps(of_threshold=Fraction("1.2"))
 F = Fraction
@@ -84,3 +84,32 @@ def test_set_point_never_passes_the_wish_or_a_clamp(rmt: F, share_pct: F, highes
     except DepthError:
         return
     assert found.set_point_mso <= min(found.wanted_mso, F("1.2") * rmt, highest)
+
+
+@pytest.mark.parametrize(("value", "fraction"), [(0.9, F(9, 10)), ("16.4", F(82, 5)), (58, F(58)), (1e-3, F(1, 1000))])
+def test_numbers_are_taken_as_they_are_written(value: float | str, fraction: F) -> None:
+    assert exact(value, "it") == fraction
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), "nan", "", "5 mm", "1/0"])
+def test_what_is_no_finite_number_is_refused_by_name(value: float | str) -> None:
+    with pytest.raises(DepthError, match="the slope"):
+        exact(value, "the slope")
+
+
+@given(percent, percent, st.integers(50, 400), st.integers(50, 400), st.integers(1, 50))
+def test_a_deeper_target_never_lowers_the_set_point(rmt: F, share_pct: F, m1: int, target: int, deeper: int) -> None:
+    def at(tenths: int) -> int:
+        return linear(rmt, share_pct / 100, F(3), F(m1, 10), F(tenths, 10), CLAMPS).set_point_mso
+
+    try:
+        assert at(target) <= at(target + deeper)
+    except DepthError:
+        return
+
+
+@given(percent, percent, st.floats(0.1, 500), st.floats(0.1, 500))
+def test_a_weaker_field_at_the_target_never_lowers_the_set_point(rmt: F, share_pct: F, one: float, other: float) -> None:
+    weak, strong = sorted((exact(one, "one"), exact(other, "other")))
+    m1 = F(100)
+    assert efield(rmt, share_pct / 100, m1, weak, CLAMPS).set_point_mso >= efield(rmt, share_pct / 100, m1, strong, CLAMPS).set_point_mso

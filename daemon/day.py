@@ -88,7 +88,9 @@ REASON_TEXT: Mapping[DoseReason, ReasonText] = {
     DoseReason.TRAIN_GAP: ReasonText("too soon after the train before", "Make the grant for a later moment."),
     DoseReason.NO_OPEN_TRAIN: ReasonText("no such train counts in full", "Name trains that have an intent and no final receipt."),
     DoseReason.CLOCK_SUSPECT: ReasonText("the clock cannot be trusted", "Check the time source; two people then confirm the clock."),
-    DoseReason.MT_STALE: ReasonText("the motor threshold is missing or too old", "Measure the motor threshold."),
+    DoseReason.MT_STALE: ReasonText(
+        "the motor threshold is missing, too old, or measured anew since the plan was opened", "Measure it, or open the plan again."
+    ),
     DoseReason.MT_PULSES: ReasonText("the day's pulses for the motor threshold are used up", "Continue on the next treatment day."),
     DoseReason.MT_INTERVAL: ReasonText("too soon after the last single pulse", "Wait a few seconds."),
     DoseReason.LIMITS_INVALID: ReasonText("a file of limits is missing, unsigned or changed", "Correct the file named, or sign it again."),
@@ -145,7 +147,13 @@ class DayVerdict(msgspec.Struct, frozen=True, kw_only=True):
 
     def with_busy_patient(self) -> "DayVerdict":
         """The same day while another session of the patient is unsettled: nobody knows when that ends."""
-        return msgspec.structs.replace(self, reasons=(*self.reasons, DoseReason.PATIENT_BUSY), earliest_utc_us=None)
+        return self.with_reasons((DoseReason.PATIENT_BUSY,))
+
+    def with_reasons(self, against: tuple[DoseReason, ...]) -> "DayVerdict":
+        """The same day with reasons that lie outside it, of which nobody knows when they end."""
+        if not against:
+            return self
+        return msgspec.structs.replace(self, reasons=tuple(dict.fromkeys(self.reasons + against)), earliest_utc_us=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,20 +215,13 @@ class _History:
         return tuple(dose for dose in self.doses if dose.day == day)
 
     def rolling(self, at_us: int) -> tuple[_Dose, ...]:
-        return tuple(dose for dose in self.doses if dose.last_us > at_us - _window_us(self.limits))
+        since_us = at_us - _window_us(self.limits)
+        return tuple(dose for dose in self.doses if dose.last_us > since_us)
 
     def gap_us(self, at_us: int) -> int | None:
         """Elapsed since the last pulse of any other session; by the slower of the two clocks where both are known."""
         others = (part for part in self.segments if part.session_id != self.proposed.resume_session_id)
-        return min((at_us - self._last_us(part) for part in others), default=None)
-
-    def _last_us(self, segment: Segment) -> int:
-        """Last pulse on the wall clock as it stands now, so that a clock set forward does not shorten the wait."""
-        asked = self.proposed
-        if segment.last_pulse_mono_ns is None or asked.mono_ns is None or segment.boot_id is None or segment.boot_id != asked.boot_id:
-            return segment.last_pulse_utc_us
-        elapsed_us = (asked.mono_ns - segment.last_pulse_mono_ns) // 1000
-        return max(segment.last_pulse_utc_us, asked.first_pulse_utc_us - elapsed_us)
+        return min((at_us - _last_us(part, self.proposed) for part in others), default=None)
 
     def view(self, at_us: int) -> DayView:
         today, rolling, resumed = self.today(at_us), self.rolling(at_us), self.resumed()
@@ -244,7 +245,7 @@ class _History:
     def moments(self) -> list[int]:
         """Moments after the proposed one at which a reason can go away: between two of them nothing changes."""
         now_us, limits = self.proposed.first_pulse_utc_us, self.limits
-        moments = {self._last_us(part) + _min_gap_us(limits) for part in self.segments}
+        moments = {_last_us(part, self.proposed) + _min_gap_us(limits) for part in self.segments}
         moments |= {dose.last_us + _window_us(limits) for dose in self.doses}
         for day in {dose.day for dose in self.doses} | {_local_day(now_us, self.zone)}:
             moments |= {_day_start_us(day, self.zone), _day_start_us(day + timedelta(days=1), self.zone)}
@@ -280,15 +281,81 @@ def day_verdict(segments: Iterable[Segment], proposed: Proposed, limits: Limits,
         pulses_today=_pulses(today),
         sessions_rolling=len(rolling),
         pulses_rolling=_pulses(rolling),
-        mt_pulses_today=sum(
-            part.pulses for part in counted if part.purpose is Purpose.MT and _local_day(part.first_pulse_utc_us, zone) == day
-        ),
+        mt_pulses_today=_mt_pulses(counted, day, zone),
         course_sessions=len(history.doses),
         course_days=len({dose.day for dose in history.doses}),
         last_pulse_utc_us=max((part.last_pulse_utc_us for part in treatment), default=None),
         reasons=reasons,
         earliest_utc_us=next((moment for moment in history.moments() if not history.reasons(moment)), None) if reasons else now_us,
     )
+
+
+# ---- single pulses for the motor threshold -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MtView:
+    """What the rules for single pulses look at, those that are asked for counted in."""
+
+    pulses_today: int
+    interval_us: int | None  # None: no pulse before
+    clock_behind_us: int
+
+
+MT_RULES: Mapping[DoseReason, Callable[[MtView, Limits], bool]] = {
+    DoseReason.MT_PULSES: lambda view, limits: view.pulses_today <= limits.max_mt_pulses_per_day,
+    DoseReason.MT_INTERVAL: lambda view, limits: view.interval_us is None or view.interval_us >= _mt_interval_us(limits),
+    DoseReason.CLOCK_ROLLBACK: lambda view, limits: view.clock_behind_us <= _tolerance_us(limits),
+}
+
+
+def mt_verdict(segments: Iterable[Segment], proposed: Proposed, limits: Limits, high_water_utc_us: int | None) -> DayVerdict:
+    """Whether so many more single pulses for the motor threshold fit the day, after the interval from the last pulse of any kind.
+
+    They count apart: nothing of a treatment's day speaks against them, and the counts of treatment are told as they stand.
+    A search that goes on past midnight (`resume_session_id`) belongs to the day of its first pulse.
+    """
+    zone, given = ZoneInfo(limits.timezone), tuple(segments)
+    counted = tuple(part for part in given if part.pulses > 0)
+    floor_us = _clock_floor_us(given, high_water_utc_us)
+    last_us = max((_last_us(part, proposed) for part in counted), default=None)
+
+    def reasons(at_us: int) -> tuple[DoseReason, ...]:
+        view = MtView(
+            pulses_today=_mt_pulses(counted, _mt_day(counted, proposed, at_us, zone), zone) + proposed.planned_pulses,
+            interval_us=None if last_us is None else at_us - last_us,
+            clock_behind_us=0 if floor_us is None else floor_us - at_us,
+        )
+        return tuple(reason for reason, holds in MT_RULES.items() if not holds(view, limits))
+
+    now_us = proposed.first_pulse_utc_us
+    moments = [_day_start_us(_local_day(now_us, zone) + timedelta(days=1), zone)]
+    moments += [] if last_us is None else [last_us + _mt_interval_us(limits)]
+    moments += [] if floor_us is None else [floor_us - _tolerance_us(limits)]
+    against = reasons(now_us)
+    later = (moment for moment in sorted(moments) if moment > now_us and not reasons(moment))
+    day = day_verdict(given, msgspec.structs.replace(proposed, resume_session_id=None), limits, high_water_utc_us)
+    return msgspec.structs.replace(day, reasons=against, earliest_utc_us=next(later, None) if against else now_us)
+
+
+def _mt_day(counted: tuple[Segment, ...], proposed: Proposed, at_us: int, zone: ZoneInfo) -> date:
+    own = [part.first_pulse_utc_us for part in counted if part.session_id == proposed.resume_session_id and part.purpose is Purpose.MT]
+    return _local_day(min(own, default=at_us), zone)
+
+
+def _mt_pulses(counted: tuple[Segment, ...], day: date, zone: ZoneInfo) -> int:
+    return sum(part.pulses for part in counted if part.purpose is Purpose.MT and _local_day(part.first_pulse_utc_us, zone) == day)
+
+
+# ---- counting ------------------------------------------------------------------------------------------------------------
+
+
+def _last_us(segment: Segment, asked: Proposed) -> int:
+    """Last pulse on the wall clock as it stands now, so that a clock set forward does not shorten the wait."""
+    if segment.last_pulse_mono_ns is None or asked.mono_ns is None or segment.boot_id is None or segment.boot_id != asked.boot_id:
+        return segment.last_pulse_utc_us
+    elapsed_us = (asked.mono_ns - segment.last_pulse_mono_ns) // 1000
+    return max(segment.last_pulse_utc_us, asked.first_pulse_utc_us - elapsed_us)
 
 
 def _doses(segments: tuple[Segment, ...], zone: ZoneInfo) -> tuple[_Dose, ...]:
@@ -328,6 +395,10 @@ def _day_start_us(day: date, zone: ZoneInfo) -> int:
 
 def _min_gap_us(limits: Limits) -> int:
     return math.ceil(Fraction(limits.min_gap_s) * _US_PER_S)
+
+
+def _mt_interval_us(limits: Limits) -> int:
+    return math.ceil(Fraction(limits.min_mt_pulse_interval_s) * _US_PER_S)
 
 
 def _window_us(limits: Limits) -> int:

@@ -62,6 +62,10 @@ LIMIT_NAMES: Mapping[str, LimitName] = {
     "screening_max_age_h": LimitName(Way.AT_MOST, 24, 12, is_count=False),
 }
 
+# Twenty sessions of iTBS in one day (ONE-D): not cleared, and advised against without special care by the Clinical TMS Society; hence
+# only under a licence that the site's signed file names.
+ONE_D_SESSIONS_PER_DAY = 20
+
 # The product only bounds these; the figure is the protocol's own, and none is made up where it is missing.
 DECIDED_BY_A_LAYER = ("max_sessions_per_day", "max_pulses_per_day", "min_gap_s", "max_course_sessions", "max_treatment_days")
 
@@ -74,12 +78,30 @@ class LimitFault(StrEnum):
     BAD_VALUE = "BAD_VALUE"
 
 
+class Override(msgspec.Struct, frozen=True, kw_only=True):
+    """Values of one layer that two people issued anew for one patient, until a moment. `sha256`: of the file they signed."""
+
+    name: str
+    layer: str
+    limits: Mapping[str, LimitValue]
+    reason: str
+    by: tuple[str, ...]
+    until_utc: str
+    sha256: str
+
+
 class Layer(msgspec.Struct, frozen=True, kw_only=True):
-    """One source of limits, with the hash of the file it was read from."""
+    """One source of limits, with the hash of the file it was read from.
+
+    `signed`: a file of the site's that people signed. `one_d_licence`: what a signed site layer says allows 20 sessions a day.
+    """
 
     name: str
     limits: Mapping[str, LimitValue]
     sha256: str
+    signed: bool = False
+    one_d_licence: str | None = None
+    overrides: tuple[Override, ...] = ()
 
 
 class RefusedLimit(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +118,10 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Effective dose limits of one session, and the zone whose calendar names the treatment day."""
+    """Effective dose limits of one session, the zone whose calendar names the treatment day, and the layers they came from.
+
+    Raises ValueError for limits that are none: not finite, negative, or looser than a layer they are said to come from.
+    """
 
     timezone: str
     max_sessions_per_day: int
@@ -113,6 +138,39 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     session_resume_window_s: int | float
     sha256: str
     allowed_protocols: tuple[str, ...] | None = None  # None: no layer narrows the list
+    max_mt_pulses_per_day: int = 200
+    min_mt_pulse_interval_s: int | float = 5
+    mt_max_age_h: int | float = 24
+    max_coil_temp_c: int | float | None = None  # None: the device's own
+    max_position_error_mm: int | float = 3
+    max_angle_error_deg: int | float = 5
+    off_target_ms: int = 100
+    screening_max_age_h: int | float = 12
+    layers: tuple[Layer, ...] = ()
+
+    def __post_init__(self) -> None:
+        for key, name in _NUMBERS.items():
+            value = getattr(self, key)
+            if value is not None and not _is_well_formed(name, value):
+                raise ValueError(f"{key} = {value!r} is no limit")
+        if not self.rolling_window_h > 0:
+            raise ValueError("the rolling window has no length")
+        if not _zone_is_known(self.timezone):
+            raise ValueError(f"time zone {self.timezone!r} is unknown")
+        for layer in self.layers:
+            if loose := [key for key, value in layer.limits.items() if self._loosens(key, value)]:
+                raise ValueError(f"{', '.join(loose)}: looser than the {layer.name} layer")
+
+    @property
+    def overrides(self) -> tuple[Override, ...]:
+        """Those in force, to be written down with each session that is opened under them."""
+        return tuple(override for layer in self.layers for override in layer.overrides)
+
+    def _loosens(self, key: str, value: LimitValue) -> bool:
+        name, own = LIMIT_NAMES.get(key), getattr(self, key, None)
+        if name is None or own is None:
+            return name is None or key == "allowed_protocols"
+        return not _is_as_strict(name.way, list(own) if isinstance(own, tuple) else own, value)
 
 
 class LimitsInvalid(Exception):
@@ -123,10 +181,15 @@ class LimitsInvalid(Exception):
         self.what, self.where, self.remedy = what, where, remedy
 
 
-def product_layer() -> Layer:
-    """The ceilings and floors that are built in."""
+def product_layer(*, one_d: bool = False) -> Layer:
+    """The ceilings and floors that are built in. `one_d`: a signed site layer holds the licence for 20 sessions in one day."""
     limits: dict[str, LimitValue] = {key: name.ceiling for key, name in LIMIT_NAMES.items() if name.ceiling is not None}
+    limits |= dict.fromkeys(("max_sessions_per_day", "max_sessions_rolling"), ONE_D_SESSIONS_PER_DAY) if one_d else {}
     return Layer(name="product", limits=limits, sha256=_sha256(limits))
+
+
+def _product_under(layers: Sequence[Layer]) -> Layer:
+    return product_layer(one_d=any(layer.name == "site" and layer.signed and layer.one_d_licence for layer in layers))
 
 
 def merge(layers: Sequence[Layer]) -> Merged:
@@ -154,7 +217,8 @@ def effective_limits(layers: Sequence[Layer], timezone: str) -> Limits:
 
     What no layer says has the shipped default. Raises LimitsInvalid with every fault at once.
     """
-    merged = merge((product_layer(), *layers))
+    sources = (_product_under(layers), *layers)
+    merged = merge(sources)
     faults = [f"{refused.key} in the {refused.layer} layer: {refused.code}" for refused in merged.refused]
     faults += [f"{key} is set by no layer" for key in undecided(layers)]
     faults += [] if _zone_is_known(timezone) else [f"time zone {timezone!r} is unknown"]
@@ -164,12 +228,34 @@ def effective_limits(layers: Sequence[Layer], timezone: str) -> Limits:
     values = dict(merged.effective) | {
         key: name.default for key, name in LIMIT_NAMES.items() if name.default is not None and key not in set_by_layers
     }
+    if "mt_max_age_h" not in set_by_layers and cast("int", values["max_sessions_per_day"]) <= 1:
+        values["mt_max_age_h"] = LIMIT_NAMES["mt_max_age_h"].ceiling or 0
     # The rolling windows never allow more than a day does.
     for rolling, daily in (("max_sessions_rolling", "max_sessions_per_day"), ("max_pulses_rolling", "max_pulses_per_day")):
         values[rolling] = min(values[rolling], values[daily])
     fields = {key: value for key, value in values.items() if key in Limits.__struct_fields__}
-    hashes = [[layer.name, layer.sha256] for layer in (product_layer(), *layers)]
-    return msgspec.convert(fields | {"timezone": timezone, "sha256": _sha256([values, timezone, hashes])}, Limits)
+    whole = fields | {"timezone": timezone, "sha256": _sha256([values, timezone, sources])}
+    return msgspec.structs.replace(msgspec.convert(whole, Limits), layers=sources)
+
+
+# While the motor threshold is sought, nothing of a treatment is allowed: whatever asks for it under these limits is refused.
+NO_TREATMENT: Mapping[str, LimitValue] = {
+    "max_sessions_per_day": 0,
+    "max_pulses_per_day": 0,
+    "min_gap_s": 86_400,
+    "max_course_sessions": 0,
+    "max_treatment_days": 0,
+}
+
+
+def threshold_limits(layers: Sequence[Layer], timezone: str) -> Limits:
+    """Limits of a search for the motor threshold under `layers` of site and patient. Raises LimitsInvalid."""
+    bounded = [msgspec.structs.replace(layer, limits=_without(layer.limits, NO_TREATMENT)) for layer in layers]
+    return effective_limits((*bounded, Layer(name="motor threshold", limits=NO_TREATMENT, sha256=_sha256(NO_TREATMENT))), timezone)
+
+
+def _without(limits: Mapping[str, LimitValue], names: Mapping[str, LimitValue]) -> dict[str, LimitValue]:
+    return {key: value for key, value in limits.items() if key not in names}
 
 
 def _fault(key: str, value: LimitValue, current: LimitValue | None) -> LimitFault | None:
@@ -205,6 +291,9 @@ def _zone_is_known(timezone: str) -> bool:
     except (KeyError, ValueError, OSError):
         return False
     return True
+
+
+_NUMBERS: Mapping[str, LimitName] = {key: name for key, name in LIMIT_NAMES.items() if name.way is not Way.SUBSET}
 
 
 def _sha256(value: object) -> str:

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import msgspec
 
+from daemon.people import person
+
 BLOCK = "[[signatures]]"
+_FIRST_BLOCK = re.compile(rb"^\[\[signatures\]\]", re.MULTILINE)
 
 
 class SignatureError(Exception):
@@ -42,7 +45,7 @@ class SignedFile(msgspec.Struct, frozen=True, kw_only=True):
 
     def signers(self) -> tuple[str, ...]:
         """Different people, by name."""
-        return tuple({_person(signature.name): signature.name for signature in self.signatures}.values())
+        return tuple({person(signature.name): signature.name for signature in self.signatures}.values())
 
     def roles(self) -> frozenset[str]:
         return frozenset(signature.role for signature in self.signatures)
@@ -51,42 +54,43 @@ class SignedFile(msgspec.Struct, frozen=True, kw_only=True):
 def read_signed(path: Path) -> SignedFile:
     """The file, once every signature in it holds. Raises SignatureError; a file without a signature is refused."""
     content = _read(path)
-    figures_text, _ = _split(content, path)
-    table = _parse(content, path)
-    given = table.pop("signatures", [])
-    try:
-        signatures = msgspec.convert(given, tuple[Signature, ...])
-    except msgspec.ValidationError as error:
-        raise SignatureError(f"a signature is malformed ({error})", str(path), "Sign it again with `atmsd sign`.") from error
+    figures_text, signatures_text = _split(content)
+    figures, signatures = _figures(figures_text, path), _signatures(signatures_text, path)
     if not signatures:
         raise SignatureError("nobody has signed it", str(path), "Have it checked, then sign it with `atmsd sign`.")
-    faults = _faults(signatures, _sha256(figures_text))
-    if faults:
+    if faults := _faults(signatures, _sha256(figures_text)):
         raise SignatureError("; ".join(faults), str(path), "Have the figures checked, remove the old signatures and sign again.")
-    return SignedFile(figures=table, signatures=signatures, sha256=_sha256(content))
+    return SignedFile(figures=figures, signatures=signatures, sha256=_sha256(content))
+
+
+def figures_of(path: Path) -> str:
+    """The figures' text, signed or not, for a person to read. Raises SignatureError."""
+    text, _ = _split(_read(path))
+    _figures(text, path)
+    return text.decode("utf-8")
+
+
+def signatures_of(path: Path) -> tuple[Signature, ...]:
+    """Who has signed so far, whether it holds or not. Raises SignatureError."""
+    return _signatures(_split(_read(path))[1], path)
 
 
 def sign(path: Path, *, name: str, role: str, meaning: str, signed_utc: str) -> Signature:
-    """Adds a person's signature to the figures as they stand. Raises SignatureError."""
-    content = _read(path)
-    figures_text, rest = _split(content, path)
-    _parse(content, path)
+    """Adds a person's signature to the figures as they stand. Raises SignatureError, and then the file is as it was."""
+    figures_text, signatures_text = _split(_read(path))
+    _figures(figures_text, path)
+    before = _signatures(signatures_text, path)
+    if not before and not figures_text.endswith(b"\n"):
+        figures_text += b"\n"
     signature = Signature(name=name, role=role, signed_utc=signed_utc, meaning=meaning, content_sha256=_sha256(figures_text))
-    if faults := _faults((signature,), signature.content_sha256):
-        raise SignatureError("; ".join(faults), str(path), "Name who signs, in which role, what it means, and when.")
-    lines = [f"{key} = {_toml_string(value)}" for key, value in msgspec.structs.asdict(signature).items()]
-    block = "\n".join([BLOCK, *lines, ""]).encode()
-    separator = b"" if figures_text.endswith(b"\n") or not figures_text else b"\n"
-    if separator and not rest:  # the figures' bytes are what is signed: complete their last line first
-        figures_text += separator
-        block = block.replace(signature.content_sha256.encode(), _sha256(figures_text).encode())
-    fresh = path.with_name(f"{path.name}.new")
-    with fresh.open("wb") as file:
-        file.write(figures_text + rest + (b"\n" if rest else b"") + block)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    return read_signed(path).signatures[-1]
+    faults = _faults((*before, signature), signature.content_sha256)
+    if any((person(each.name), each.role) == (person(name), role) for each in before):
+        faults.append(f"{name} has signed it as {role} already")
+    if faults:
+        raise SignatureError("; ".join(faults), str(path), "See who signed what, remove signatures that do not hold, then sign.")
+    block = "\n".join([BLOCK, *(f"{key} = {_toml_string(value)}" for key, value in msgspec.structs.asdict(signature).items()), ""])
+    _replace(path, figures_text + signatures_text + (b"\n" if signatures_text else b"") + block.encode())
+    return signature
 
 
 def _read(path: Path) -> bytes:
@@ -96,21 +100,47 @@ def _read(path: Path) -> bytes:
         raise SignatureError(f"cannot be read ({error.strerror})", str(path), "Check that the file is there and may be read.") from error
 
 
-def _split(content: bytes, path: Path) -> tuple[bytes, bytes]:
-    """The figures' bytes and the signatures' bytes; nothing may follow the signatures."""
-    found = re.search(rb"^\[\[signatures\]\]", content, re.MULTILINE)
-    if found is None:
-        return content, b""
-    rest = content[found.start() :]
-    if any(line.startswith(b"[") and line.strip() != BLOCK.encode() for line in rest.splitlines()):
+def _replace(path: Path, content: bytes) -> None:
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        with fresh.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.chmod(path.stat().st_mode)
+        fresh.replace(path)
+    except OSError as error:
+        raise SignatureError(f"cannot be written ({error.strerror})", str(path), "Check the disk and the folder's rights.") from error
+
+
+def _split(content: bytes) -> tuple[bytes, bytes]:
+    """The figures' bytes, which are what is signed, and the signatures' bytes."""
+    found = _FIRST_BLOCK.search(content)
+    return (content, b"") if found is None else (content[: found.start()], content[found.start() :])
+
+
+def _figures(text: bytes, path: Path) -> dict[str, object]:
+    """From the signed bytes alone: nothing that stands below them can be a figure."""
+    table = _parse(text, path)
+    if "signatures" in table:
+        raise SignatureError("signatures stand among the figures", str(path), f"Write each below the figures, as {BLOCK}.")
+    return table
+
+
+def _signatures(text: bytes, path: Path) -> tuple[Signature, ...]:
+    table = _parse(text, path)
+    if table.keys() - {"signatures"}:
         raise SignatureError("figures follow the signatures", str(path), "Move every figure above the first signature.")
-    return content[: found.start()], rest
+    try:
+        return msgspec.convert(table.get("signatures", []), tuple[Signature, ...])
+    except msgspec.ValidationError as error:
+        raise SignatureError(f"a signature is malformed ({error})", str(path), "Sign it again with `atmsd sign`.") from error
 
 
 def _parse(content: bytes, path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SignatureError(f"it is not TOML ({error})", str(path), "Correct the file.") from error
 
 
@@ -133,13 +163,9 @@ def _is_moment(text: str) -> bool:
         return False
 
 
-def _person(name: str) -> str:
-    return " ".join(name.casefold().split())
-
-
 def _toml_string(text: str) -> str:
-    """A basic string: JSON's escapes are TOML's too."""
-    return msgspec.json.encode(text).decode()
+    """A basic string: JSON's escapes are TOML's too, but for DEL, which TOML wants escaped."""
+    return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")
 
 
 def _sha256(content: bytes) -> str:

@@ -10,12 +10,14 @@ from daemon.limits import (
     LIMIT_NAMES,
     Layer,
     LimitFault,
+    Limits,
     LimitsInvalid,
     LimitValue,
     Way,
     effective_limits,
     merge,
     product_layer,
+    threshold_limits,
     undecided,
 )
 
@@ -159,3 +161,71 @@ def test_hash_changes_with_any_source() -> None:
         effective_limits((msgspec.structs.replace(protocol, sha256="edited"),), "UTC").sha256,
     }
     assert len(hashes) == 5
+
+
+# ---- limits in force ---------------------------------------------------------------------------------------------------
+
+
+def in_force(*layers: Layer) -> Limits:
+    return effective_limits((layer("protocol", **ITBS1800), *layers), "UTC")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"min_gap_s": math.nan},
+        {"min_gap_s": math.inf},
+        {"max_pulses_per_day": -1},
+        {"max_sessions_per_day": True},
+        {"max_sessions_per_day": 9.5},
+        {"max_set_point_mso": "100"},
+        {"rolling_window_h": 0},
+        {"timezone": "Mars/Olympus"},
+        {"max_mt_pulses_per_day": math.nan},
+    ],
+)
+def test_limits_that_are_none_cannot_be_built(changes: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"no limit|no length|unknown"):
+        msgspec.structs.replace(in_force(), **changes)
+
+
+@pytest.mark.parametrize("changes", [{"max_sessions_per_day": 11}, {"min_gap_s": 2999}, {"allowed_protocols": ("itbs600", "itbs1800")}])
+def test_limits_looser_than_a_layer_they_name_cannot_be_built(changes: dict[str, object]) -> None:
+    limits = in_force(layer("patient", allowed_protocols=["itbs1800"]))
+    with pytest.raises(ValueError, match="looser than the"):
+        msgspec.structs.replace(limits, **changes)
+
+
+def test_limits_name_every_layer_with_its_values_and_hash() -> None:
+    named = in_force(layer("site", max_sessions_per_day=10)).layers
+    assert [(each.name, each.sha256) for each in named[1:]] == [("protocol", "hash of protocol"), ("site", "hash of site")]
+    assert named[0] == product_layer()
+
+
+def test_twenty_sessions_a_day_are_the_most_even_with_a_licence() -> None:
+    licensed = Layer(name="site", limits={}, sha256="", signed=True, one_d_licence="K-1")
+    for most, fault in ((20, []), (21, ["LOOSENS"])):
+        protocol = layer("protocol", **(ITBS1800 | {"max_sessions_per_day": most}))
+        assert [refused.code for refused in merge((product_layer(one_d=True), licensed, protocol)).refused] == fault
+
+
+@pytest.mark.parametrize(("sessions", "hours"), [(1, 168), (2, 24), (10, 24)])
+def test_threshold_of_an_accelerated_course_is_a_days_and_else_a_weeks(sessions: int, hours: int) -> None:
+    assert in_force(layer("patient", max_sessions_per_day=sessions)).mt_max_age_h == hours
+
+
+def test_site_decides_itself_how_old_a_threshold_may_be() -> None:
+    assert in_force(layer(mt_max_age_h=100)).mt_max_age_h == 100
+    assert faults(product_layer(), layer(mt_max_age_h=169)) == [("site", "mt_max_age_h", "LOOSENS")]
+
+
+def test_while_the_threshold_is_sought_no_treatment_is_allowed_and_the_patients_limits_hold() -> None:
+    limits = threshold_limits((layer("site", max_mt_pulses_per_day=150), layer("patient", max_sessions_per_day=4)), "UTC")
+    assert (limits.max_sessions_per_day, limits.max_pulses_per_day, limits.max_mt_pulses_per_day) == (0, 0, 150)
+    with pytest.raises(LimitsInvalid, match="max_mt_pulses_per_day in the patient layer: LOOSENS"):
+        threshold_limits((layer("site", max_mt_pulses_per_day=150), layer("patient", max_mt_pulses_per_day=151)), "UTC")
+
+
+def test_limits_come_back_from_the_ledger_as_they_were_written() -> None:
+    limits = in_force(layer("patient", allowed_protocols=["itbs1800"], max_sessions_per_day=4))
+    assert msgspec.json.decode(msgspec.json.encode(limits), type=Limits) == limits

@@ -1,0 +1,39 @@
+"""The room of a chair under trial as one process: the simulated stimulator on its port, quick in answering, and a beacon for a tracker."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+from sim.magventure_sim import MagVentureSim
+from sim.pty_port import PtyPort
+from sim.room_files import STIMULATOR, TRUTH
+from sim.truth import TruthLog
+from tests.campaign.beacon import shine
+from tests.campaign.board import Board
+
+REPLY_DELAY_MS = 2.0
+PRIORITY = 10  # below the hot process's: devices do not wait for the machine's other work
+
+
+def run_room(folder: Path, board: Board, port: int, seed: int) -> int:
+    """Be the room until SIGTERM."""
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+    with TruthLog(folder / TRUTH) as truth, PtyPort(folder / STIMULATOR) as pty:
+        simulator = MagVentureSim(pty, truth, reply_delay_ms=REPLY_DELAY_MS, seed=seed)
+        ending = threading.Event()
+
+        def end(*_: object) -> None:
+            ending.set()
+            simulator.end_run()
+
+        signal.signal(signal.SIGTERM, end)
+        light = threading.Thread(target=shine, args=(port, lambda: not board["off_target"], ending.is_set), daemon=True)
+        light.start()
+        truth.charged(time.monotonic_ns(), enabled=False)  # as any unit after its mains switch
+        pty.announce()
+        simulator.run()
+    return 0

@@ -53,6 +53,10 @@ Plain = Literal[
     "hold",
     "resume",
     "close",
+    "mt_arm",
+    "mt_hotspot",
+    "mt_confirm",
+    "mt_close",
 ]
 
 __all__ = [

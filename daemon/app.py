@@ -22,18 +22,22 @@ from daemon.bus import Bus, BusUnavailable
 from daemon.bus_requests import Call
 from daemon.chair_memory import ChairMemory
 from daemon.commands import Commands
-from daemon.config import Config, load_config
+from daemon.config import Config, chair_file, load_config
 from daemon.core import Core
 from daemon.ledger import LedgerError
 from daemon.lifeline import Lifeline, Note
 from daemon.messages import ALARM_TOPIC, AlarmBody, Error, Message, Priority, Step
+from daemon.mt_chair import Step as SearchStep
+from daemon.mt_core import ThresholdCore
+from daemon.muscle import muscle_of
 from daemon.record import Record
 from daemon.registrar import Registrar
-from daemon.session_words import CloseAsked, HoldAsked, StopAsked, Tick
+from daemon.session_words import CloseAsked, HoldAsked, PulsesSought, StopAsked, Tick
 from daemon.telling import Telling
 from drivers.values import StimState
 
 BEAT_S = 0.05
+CLOCK_S = 5.0
 HEARTBEAT_NS = 500_000_000
 TELL_NS = 250_000_000
 SLOW_TURN_NS = 100_000_000  # a turn of the loop that takes this long is logged by name
@@ -77,12 +81,23 @@ class App:
         self.alarms = Alarms(self._tell_alarm)
         self.record = Record.open(config, self._on_ledger_trouble)
         self.registrar = Registrar(config, self._tell_registration)
-        self.memory = ChairMemory(_beside_ledger(config, "state.json"), config.site.timezone)
-        self.core = Core(self._beats, self._orders, self.record, self.alarms, self._tell_state)
+        self.memory = ChairMemory(chair_file(config, "state.json"), config.site.timezone)
+        self.core = Core(self._beats, self._orders, self.record, self.alarms, self._tell_state, self._beat_now)
+        self.threshold = ThresholdCore(
+            self._beats,
+            self._orders,
+            self.record,
+            self.alarms,
+            muscle_of(config),
+            self._pulses_sought,
+            self._tell_threshold,
+            self._beat_now,
+        )
         self.commands = Commands(
-            config, self.core, self.record, self.registrar, self.telling, self.alarms, self.memory, self._orders
+            config, self.core, self.record, self.registrar, self.telling, self.alarms, self.memory, self._orders, self.threshold
         )
         self._hot_heard_ns: int | None = None
+        self._suspicion: str | None = None
         self._leave = asyncio.Event()
         self._next_hb_ns = self._next_tell_ns = 0
         self._step_told = Step.PLAN
@@ -105,7 +120,10 @@ class App:
                 tasks.create_task(self.bus.run())
                 tasks.create_task(self.core.run_ledger())
                 tasks.create_task(self.core.run_lease())
+                tasks.create_task(self.threshold.run_ledger())
+                tasks.create_task(self.threshold.run_lease())
                 tasks.create_task(self._beat())
+                tasks.create_task(self._watch_clock())
                 tasks.create_task(self._watch_end())
         except* Leave as group:
             leave = cast(Leave, group.exceptions[0])
@@ -142,9 +160,14 @@ class App:
             self._send_beat(now_ns)
             self._watch_operator()
             stim = self.telling.stim
-            self.core.happen(Tick(device_ready=stim is not None and stim.state is StimState.READY))
+            tick = Tick(device_ready=stim is not None and stim.state is StimState.READY)
+            self.core.happen(tick)
+            self.threshold.happen(tick)
             self._tell_due(now_ns)
             await asyncio.sleep(BEAT_S)
+
+    def _beat_now(self) -> None:
+        self._send_beat(time.monotonic_ns())
 
     def _send_beat(self, now_ns: int) -> None:
         self._life.beat(now_ns)
@@ -158,8 +181,12 @@ class App:
         )
 
     def _watch_operator(self) -> None:
-        if self.core.state.step is Step.DELIVER and self.commands.operator is None:
+        if self.commands.operator is not None:
+            return
+        if self.core.state.step is Step.DELIVER:
             self.core.happen(HoldAsked(why=("operator_absent",)))
+        if self.threshold.is_armed:
+            self.threshold.happen(StopAsked(why="operator absent"))
 
     def _tell_due(self, now_ns: int) -> None:
         self.telling.tell_loss(now_ns)
@@ -170,19 +197,26 @@ class App:
             self._next_hb_ns = now_ns + HEARTBEAT_NS
             self.telling.tell_heartbeat(self.core.state, self.commands.operator, self._hot_heard_ns, now_ns)
 
+    async def _watch_clock(self) -> None:
+        """Judge the wall clock now and then, so that a step is told before anybody asks for a session."""
+        while True:
+            with contextlib.suppress(LedgerError):  # told by the record
+                self._tell_clock(await self.record.look_at_clock())
+            await asyncio.sleep(CLOCK_S)
+
     async def _watch_end(self) -> None:
         """Notice the supervisor's and the hot process's end, and our own order to leave."""
         while not self._leave.is_set():
             if self._life.listen():
-                self.core.happen(StopAsked(why="supervisor lost"))
+                self._stop("supervisor lost")
                 await self._settle()
                 raise Leave(EX_SOFTWARE, "the supervisor is gone")
             if self._beats.closed or self._orders.closed:
                 await self._outlive_hot()
             heard_ns = self._life.heard_ns
             late = heard_ns is not None and time.monotonic_ns() - heard_ns > SUPERVISOR_NS
-            if late and self.core.state.armed:
-                self.core.happen(StopAsked(why="supervisor late"))
+            if late and (self.core.state.armed or self.threshold.is_armed):
+                self._stop("supervisor late")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._leave.wait(), BEAT_S)
         await self._close_in_order()
@@ -191,6 +225,7 @@ class App:
     async def _outlive_hot(self) -> None:
         """No receipt will come any more: count in full, say so, leave."""
         self.core.hot_lost()
+        self.threshold.hot_lost()
         await self._settle()
         deadline = time.monotonic() + LINGER_S
         while time.monotonic() < deadline and self._life.note is None and not self._life.listen():
@@ -206,15 +241,20 @@ class App:
 
     async def _close_in_order(self) -> None:
         """Told to leave: stop, wait for the receipts, close the session as partial."""
-        self.core.happen(StopAsked(why="control ends"))
+        self._stop("control ends")
         await self.core.until(lambda: self.core.state.pending is None, SETTLE_S)
         self.core.happen(CloseAsked())
-        await self.core.until(lambda: self.core.state.session_id is None, SETTLE_S)
+        self.threshold.happen(CloseAsked())
+        await self.core.until(lambda: self.core.state.session_id is None and not self.threshold.is_open, SETTLE_S)
         await self._settle()
+
+    def _stop(self, why: str) -> None:
+        self.core.happen(StopAsked(why=why))
+        self.threshold.happen(StopAsked(why=why))
 
     async def _settle(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.core.settled(), SETTLE_S)
+            await asyncio.wait_for(asyncio.gather(self.core.settled(), self.threshold.settled()), SETTLE_S)
 
     # ---- hearing ----
 
@@ -225,8 +265,10 @@ class App:
 
     def _on_orders(self) -> None:
         for packet in self._orders.drain():
-            self.core.hear(packet)
+            if not self.threshold.hear(packet):
+                self.core.hear(packet)
             if isinstance(packet, ipc.Hello):
+                self.threshold.run_id = packet.run_id
                 self.commands.send_aim()
         self._unread(self._orders)
 
@@ -262,8 +304,27 @@ class App:
         self.telling.tell_gate(state, now_ns)
         self.telling.tell_train(state, now_ns)
 
+    def _tell_threshold(self) -> None:
+        if self.threshold.search is not None:
+            self.telling.tell_threshold(self.threshold.search, self.threshold.pulses_before, self.threshold.limits)
+        self.core.announce()
+
+    def _pulses_sought(self, arm_no: int, grant_no: int) -> None:
+        cleared = self.threshold.search is not None and self.threshold.search.step is SearchStep.ARMING
+        self.core.happen(PulsesSought(arm_no=arm_no, grant_no=grant_no, cleared=cleared))
+
     def _tell_alarm(self, alarm: AlarmBody) -> None:
         self.bus.publish(ALARM_TOPIC + alarm.id, alarm, severity=alarm.priority if alarm.active else Priority.NONE)
+
+    def _tell_clock(self, suspicion: str | None) -> None:
+        if suspicion == self._suspicion:
+            return
+        self._suspicion = suspicion
+        if suspicion is None:
+            self.alarms.clear("clock_suspect")
+        else:
+            remedy = "Check the time source; two people then confirm the clock with `atmsd ledger confirm-clock`."
+            self.alarms.raise_("clock_suspect", Priority.LOW, f"{suspicion}: no session starts", remedy)
 
     def _tell_registration(self) -> None:
         self.bus.publish("v1/registration", self.registrar.body())
@@ -273,11 +334,6 @@ class App:
             self.alarms.clear("ledger_unreachable")
         else:
             self.alarms.raise_("ledger_unreachable", Priority.MEDIUM, text, "Wait a moment, or call the engineer.")
-
-
-def _beside_ledger(config: Config, suffix: str) -> Path:
-    file = Path(config.ledger.url.removeprefix("sqlite:///"))
-    return file.with_name(f"{file.name}.{config.chair.name}.{suffix}")
 
 
 def main(argv: list[str] | None = None) -> int:

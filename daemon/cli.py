@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from daemon.config import Config, ConfigError, load_config
+from daemon.config import Config, ConfigError, chair_file, load_config
 
 EX_USAGE, EX_UNAVAILABLE, EX_SOFTWARE, EX_CONFIG = 64, 69, 70, 78
-HANDED_OVER = {"demo": ("sim", "demo"), "sim": ("sim",), "watch": ("clients.watch",)}
+HANDED_OVER = {"demo": ("sim", "demo"), "sim": ("sim",), "watch": ("clients.watch",), "mt": ("clients.mt",)}
 PARSER_USAGE = 2  # the parser's own exit code for words it does not know
 DISARM_NS = 3_000_000_000
 
@@ -32,8 +32,7 @@ def _load(path: Path) -> Config:
 
 def chair_lock(config: Config) -> Path:
     """The chair's lock lies beside its ledger."""
-    file = Path(config.ledger.url.removeprefix("sqlite:///"))
-    return file.with_name(f"{file.name}.{config.chair.name}.lock")
+    return chair_file(config, "lock")
 
 
 def _say(text: str) -> None:
@@ -108,15 +107,23 @@ def _handed_over(words: list[str]) -> None:
 
 
 def _mount() -> None:
+    from daemon import ledger_backup_cli, ledger_people_cli  # noqa: PLC0415
     from daemon.ledger_cli import app as ledger  # noqa: PLC0415
     from daemon.plan_cli import app as plan  # noqa: PLC0415
+    from daemon.protocol_cli import app as protocol  # noqa: PLC0415
+    from daemon.sign_cli import sign_file  # noqa: PLC0415
 
+    ledger_people_cli.register(ledger)
+    ledger_backup_cli.register(ledger)
+    app.command("sign")(sign_file)
     app.add_typer(ledger, name="ledger", help="The dose record.")
     app.add_typer(plan, name="plan", help="Plans: make, show, verify.")
+    app.add_typer(protocol, name="protocol", help="Protocols and courses: what may be used here, and the exact schedule.")
     for name, text in (
         ("demo", "The whole room in one command, simulated."),
         ("sim", "Simulated devices: camera, magventure, room."),
         ("watch", "Print telemetry, one JSON line per update."),
+        ("mt", "Find a patient's motor threshold, pulse by pulse, through the running daemon."),
     ):
         app.command(name, help=text, add_help_option=False)(lambda: None)
 

@@ -38,6 +38,8 @@ from daemon.messages import (
     TouchParams,
     TouchResult,
 )
+from daemon.mt_commands import MtCommands, refuse
+from daemon.mt_core import ThresholdCore
 from daemon.operator_lease import OperatorLease
 from daemon.plan_values import PlanError
 from daemon.protocol import ProtocolError
@@ -47,7 +49,7 @@ from daemon.registrar import Registrar
 from daemon.session import COMMANDS
 from daemon.session_words import ArmAsked, CloseAsked, HoldAsked, PlanOpened, Registered, ResumeAsked, StartAsked, StopAsked, Unregistered
 from daemon.telling import Telling, dose_body
-from daemon.treatment import Treatment, open_treatment
+from daemon.treatment import Treatment, dosed_by, open_treatment
 from drivers.values import StimState, TrackerState
 
 ARM_TIMEOUT_S = 20.0
@@ -55,10 +57,6 @@ STOP_TIMEOUT_S = 1.0
 CLOSE_TIMEOUT_S = 10.0
 STOP_TEST_S = 30.0
 Result = Message | Error
-
-
-def refuse(code: ErrorCode, message: str, remedy: str, *, retryable: bool = False, details: dict[str, object] | None = None) -> Error:
-    return Error(code=code, message=message, remedy=remedy, retryable=retryable, details=details or {})
 
 
 class Commands:
@@ -74,11 +72,13 @@ class Commands:
         alarms: Alarms,
         memory: ChairMemory,
         orders: ipc.Channel[ipc.FromHotOrder],
+        threshold: ThresholdCore,
     ) -> None:
         self._config, self._core, self._record, self._registrar = config, core, record, registrar
         self._telling, self._alarms, self._memory, self._orders = telling, alarms, memory, orders
         self.lease: OperatorLease = operator_lease.FREE
         self.dose: DoseBody | None = None
+        self._threshold = threshold
         self._busy: str | None = None
         self._test_no = 0
         self._does: dict[str, Callable[[Call], Awaitable[Result]]] = {
@@ -99,7 +99,7 @@ class Commands:
             "resume": self._resume,
             "close": self._close,
             "acknowledge_alarm": self._acknowledge_alarm,
-        }
+        } | MtCommands(config, core, threshold, record, telling, self).does
 
     @property
     def operator(self) -> str | None:
@@ -133,6 +133,8 @@ class Commands:
         if state.step not in COMMANDS[call.method]:
             steps = ", ".join(sorted(COMMANDS[call.method]))
             return refuse(ErrorCode.WRONG_STEP, f"{call.method} is not possible in step {state.step}", f"It is possible in: {steps}.")
+        if self._threshold.is_open and call.method in ("open_plan", "arm", "test_hardware_stop"):
+            return refuse(ErrorCode.WRONG_STEP, "a search for the motor threshold holds the chair", "Finish or close it first.")
         if self._busy is not None:
             return refuse(ErrorCode.BUSY, f"{self._busy} is still at work", "Wait for its answer.", retryable=True)
         return None
@@ -146,7 +148,9 @@ class Commands:
         """Out at once; the answer waits a moment for the device's confirmation."""
         params = cast(StopParams, call.params)
         before = self._core.safe
-        self._core.happen(StopAsked(why=f"stop: {params.why}"))
+        stop = StopAsked(why=f"stop: {params.why}")
+        self._core.happen(stop)
+        self._threshold.happen(stop)
         await self._core.until(lambda: self._core.safe is not before, STOP_TIMEOUT_S)
         safe = self._core.safe
         return StopResult(state_rev=self._core.state.rev, disarm_confirmed=None if safe is before or safe is None else safe.confirmed)
@@ -185,8 +189,12 @@ class Commands:
         path = Path(cast(OpenPlanParams, call.params).path)
         try:
             treatment = await asyncio.to_thread(open_treatment, path, self._config)
+            threshold = await self._record.latest_threshold(treatment.opened.plan.patient)
+            treatment = dosed_by(treatment, self._config, threshold)
         except (PlanError, ProtocolError, LimitsInvalid, BadInput) as error:
             return refuse(ErrorCode.PLAN_REFUSED, str(error), "Correct the plan, then open it again.")
+        except LedgerError:
+            return refuse(ErrorCode.LEDGER_UNAVAILABLE, "the dose record is out of reach", "Call the engineer.", retryable=True)
         if treatment.course.settings.amplitude_pct_mso > self._config.stimulator.max_amplitude_pct_mso:
             message = f"the set point of {treatment.course.settings.amplitude_pct_mso} %MSO is above this chair's ceiling"
             return refuse(ErrorCode.PLAN_REFUSED, message, "Check the plan and [stimulator].max_amplitude_pct_mso.")
@@ -203,7 +211,7 @@ class Commands:
             state_rev=self._core.state.rev,
             patient=treatment.course.patient,
             protocol=treatment.course.protocol,
-            warnings=treatment.opened.plan.warnings,
+            warnings=treatment.warnings,
             dose=dose,
         )
 
@@ -213,7 +221,7 @@ class Commands:
         if treatment is None:
             return None
         try:
-            verdict = await self._record.verdict(treatment.course.patient, treatment.course.pulses, treatment.limits)
+            verdict = await self._record.day_of(treatment)
         except LedgerError:
             return None
         self.dose = dose_body(treatment.course.patient, verdict, treatment.limits)
@@ -237,9 +245,7 @@ class Commands:
         if isinstance(answer, str):
             return refuse(ErrorCode.TOUCH_REFUSED, answer, "Hold the tip still on the mark, in view of the camera.", retryable=True)
         touch, apart_mm, kept = answer
-        return TouchResult(
-            state_rev=self._core.state.rev, landmark=landmark, touches=kept, spread_mm=touch.spread_mm, apart_mm=apart_mm
-        )
+        return TouchResult(state_rev=self._core.state.rev, landmark=landmark, touches=kept, spread_mm=touch.spread_mm, apart_mm=apart_mm)
 
     async def _start_sweep(self, _call: Call) -> Result:
         if self._registrar.missing:
@@ -275,7 +281,7 @@ class Commands:
     # ---- devices ----
 
     async def _test_hardware_stop(self, _call: Call) -> Result:
-        if (unready := self._stimulator_unready()) is not None:
+        if (unready := self.stimulator_unready()) is not None:
             return unready
         self._test_no -= 1  # apart from the numbers of real arms
         number = self._test_no
@@ -296,7 +302,7 @@ class Commands:
         self._core.announce()
         return self._done()
 
-    def _stimulator_unready(self) -> Error | None:
+    def stimulator_unready(self) -> Error | None:
         stim, safe = self._telling.stim, self._core.safe
         at_rest = stim is not None and stim.state in (StimState.STANDBY, StimState.FAULT) and stim.enabled is False
         if self._core.run_id is None or stim is None or safe is None or not safe.confirmed or not at_rest:
@@ -318,14 +324,19 @@ class Commands:
             and host in ("127.0.0.1", "localhost")
         )
 
+    def stop_untested(self) -> Error | None:
+        if self._memory.hardware_stop_tested(time.time()):
+            return None
+        message = "the hardware stop has not been tested today"
+        return refuse(ErrorCode.HARDWARE_STOP_UNTESTED, message, "Call test_hardware_stop and press the red button.")
+
     def _cannot_arm(self, treatment: Treatment) -> Error | None:
-        if (unready := self._stimulator_unready()) is not None:
+        if (unready := self.stimulator_unready()) is not None:
             return unready
         if self._telling.tracker is None or self._telling.tracker.state != TrackerState.TRACKING:
             return refuse(ErrorCode.DEVICE_NOT_READY, "the tracker is not tracking", "Check the tracker.", retryable=True)
-        if not self._memory.hardware_stop_tested(time.time()):
-            message = "the hardware stop has not been tested today"
-            return refuse(ErrorCode.HARDWARE_STOP_UNTESTED, message, "Call test_hardware_stop and press the red button.")
+        if (untested := self.stop_untested()) is not None:
+            return untested
         if (treatment.simulation_only or self._config.site.basis == SIMULATION_ONLY) and not self.simulated():
             message = "plan, protocol or site figures are signed for simulation only, and these devices are not the simulators"
             return refuse(ErrorCode.SIMULATION_ONLY, message, "Use figures that the site has signed for real devices.")

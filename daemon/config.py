@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from daemon.limits import Layer, LimitFault, merge, product_layer
 from daemon.on_target import TargetLimits, loosened
 
 
@@ -37,19 +38,24 @@ class NetworkSection(Section, frozen=True, kw_only=True):
 
 
 class LedgerSection(Section, frozen=True, kw_only=True):
+    """`state`: the folder of the chair's own small files: lock, witness, journal, memory. Beside a SQLite file unless it is named."""
+
     url: str = "sqlite:///ledger.sqlite"
+    state: Path | None = None
 
 
 class SiteSection(Section, frozen=True, kw_only=True):
     """`basis` says what the figures below rest on and who answers for them; `simulation only` is refused on real devices.
 
-    `folder` holds the files that the site signs: limits, protocols, courses, tables, constants, patients, overrides.
+    `folder` holds the files that the site signs: limits, protocols, courses, tables, constants, patients, overrides; those that
+    `required` names must be there.
     """
 
     timezone: str
     basis: str
     signed_by: str
     folder: Path | None = None
+    required: tuple[str, ...] = ()
 
 
 class TrackerSection(Section, frozen=True, kw_only=True):
@@ -94,7 +100,11 @@ class ToolsSection(Section, frozen=True, kw_only=True):
 
 
 class StimulatorSection(Section, frozen=True, kw_only=True):
-    """`events_per_burst` differs between device versions: read off the unit, signed with the site."""
+    """`events_per_burst` differs between device versions: read off the unit, signed with the site.
+
+    `coil_class` is what protocols are cleared for; without it none that names a class is used. A train longer than `longest_train_s` is
+    not handed to the device, for it would run on when the host dies.
+    """
 
     kind: Literal["magventure"]
     port: Path
@@ -104,18 +114,47 @@ class StimulatorSection(Section, frozen=True, kw_only=True):
     max_amplitude_pct_mso: int = 100
     start_temp_c: int = 40  # the host's own limits, configurable downward only
     stop_temp_c: int = 41
+    coil_class: Literal["figure-8", "circular", "double-cone", "h1", "h7"] | None = None
+    longest_train_s: float = 10.0
+    coil_serial: str | None = None  # as written on the coil: the device does not tell it
+
+
+class EmgSection(Section, frozen=True, kw_only=True):
+    """The muscle's signal, a stream of LSL: its name, the channel counted from 0, the unit of its values.
+
+    An answer is `threshold_uv` peak to peak, 50 by the rule for the resting threshold (Rossini 2015). `shows_pulse`: the amplifier
+    passes the stimulator's artefact, by which the pulse is placed; false for one that blanks it.
+    """
+
+    stream: str
+    channel: int = 0
+    unit: Literal["uV", "mV", "V"] = "uV"
+    threshold_uv: float = 50.0
+    shows_pulse: bool = True
 
 
 class LimitsSection(Section, frozen=True, kw_only=True):
     """Site limits on dose; each may only tighten the product's, and a protocol that asks for more than the site allows is refused."""
 
+    allowed_protocols: list[str] | None = None
+    max_intensity_pct_rmt: float | None = None
     max_sessions_per_day: int | None = None
     max_pulses_per_day: int | None = None
     min_gap_s: float | None = None
-    max_intensity_pct_rmt: float | None = None
-    max_set_point_mso: int | None = None
     rolling_window_h: float | None = None
+    max_sessions_rolling: int | None = None
+    max_pulses_rolling: int | None = None
+    max_course_sessions: int | None = None
+    max_treatment_days: int | None = None
+    max_mt_pulses_per_day: int | None = None
+    min_mt_pulse_interval_s: float | None = None
+    mt_max_age_h: float | None = None
+    max_set_point_mso: int | None = None
     session_resume_window_s: float | None = None
+    max_position_error_mm: float | None = None
+    max_angle_error_deg: float | None = None
+    off_target_ms: int | None = None
+    clock_tolerance_s: float | None = None
 
 
 class Config(Section, frozen=True, kw_only=True):
@@ -126,6 +165,7 @@ class Config(Section, frozen=True, kw_only=True):
     stimulator: StimulatorSection
     network: NetworkSection = NetworkSection()
     ledger: LedgerSection = LedgerSection()
+    emg: EmgSection | None = None
     limits: LimitsSection = LimitsSection()
     on_target: TargetLimits = TargetLimits()
 
@@ -133,6 +173,7 @@ class Config(Section, frozen=True, kw_only=True):
 Kind = TypeVar("Kind")
 SIMULATION_ONLY = "simulation only"
 CHAIR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # it becomes part of file names
+MAX_LONGEST_TRAIN_S = 1200  # the longest in use, 1200 pulses at 1 Hz
 MAX_TEMP_START_C, MAX_TEMP_STOP_C = 40, 41  # host limits for a coil that cuts out at about 43 degrees by itself
 LOOPBACK = re.compile(r"tcp://(127\.\d+\.\d+\.\d+|\[::1\]|localhost):\d+|ipc://.+")
 
@@ -148,10 +189,18 @@ def load_config(path: Path) -> Config:
     if faults := _section_faults(table):
         raise ConfigError(path, faults)
     config = _absolute(_convert(table, Config), path.parent.resolve())
-    faults = [*_site_faults(config), *_device_faults(config), *_network_faults(config)]
+    faults = [*_site_faults(config), *_limit_faults(config), *_device_faults(config), *_network_faults(config)]
     if faults:
         raise ConfigError(path, faults)
     return config
+
+
+def chair_file(config: Config, suffix: str) -> Path:
+    """One of the chair's own small files, in the state folder or beside the SQLite file; a site's chairs may share either."""
+    if config.ledger.state is not None:
+        return config.ledger.state / f"{config.chair.name}.{suffix}"
+    file = Path(config.ledger.url.removeprefix("sqlite:///"))
+    return file.with_name(f"{file.name}.{config.chair.name}.{suffix}")
 
 
 def _section_faults(table: dict[str, object]) -> list[str]:
@@ -196,12 +245,13 @@ def _absolute(config: Config, folder: Path) -> Config:
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).is_absolute():
         url = f"sqlite:///{folder / url.removeprefix('sqlite:///')}"
     site = config.site if config.site.folder is None else replace(config.site, folder=here(config.site.folder))
+    state = None if config.ledger.state is None else here(config.ledger.state)
     return replace(
         config,
         site=site,
         tools=tools,
         stimulator=replace(config.stimulator, port=here(config.stimulator.port)),
-        ledger=replace(config.ledger, url=url),
+        ledger=replace(config.ledger, url=url, state=state),
         network=NetworkSection(
             commands=_absolute_ipc(config.network.commands, folder), telemetry=_absolute_ipc(config.network.telemetry, folder)
         ),
@@ -223,10 +273,35 @@ def _site_faults(config: Config) -> list[str]:
         faults.append(f"[site].timezone: {config.site.timezone!r} is no IANA zone name; write one such as Europe/Berlin")
     if config.site.folder is not None and not config.site.folder.is_dir():
         faults.append(f"[site].folder: {config.site.folder} is no folder; make it, or leave the key out")
+    if config.site.required and config.site.folder is None:
+        faults.append("[site].required: names files of a folder that is not given; write [site].folder")
     if not config.site.signed_by.strip():
         faults.append("[site].signed_by: empty; name who answers for these figures")
+    faults += _ledger_faults(config.ledger)
     faults += [f"[on_target].{name}: looser than the product's limit; only tighten" for name in loosened(config.on_target)]
     return faults
+
+
+def _ledger_faults(ledger: LedgerSection) -> list[str]:
+    faults = []
+    if not ledger.url.startswith(("sqlite:///", "postgresql+psycopg://")):  # what it says is not repeated: it may hold a password
+        faults.append("[ledger].url: write sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE")
+    elif ledger.state is None and not ledger.url.startswith("sqlite:///"):
+        faults.append("[ledger].state: missing; name a folder on this machine's disk for the chair's witness and journal")
+    if ledger.state is not None and not ledger.state.is_dir():
+        faults.append(f"[ledger].state: {ledger.state} is no folder; make it, or leave the key out")
+    return faults
+
+
+def _limit_faults(config: Config) -> list[str]:
+    """What the chair's own limits are in any case refused for; layers that come before them may be stricter still."""
+    given = {name: value for name, value in msgspec.structs.asdict(config.limits).items() if value is not None}
+    texts = {
+        LimitFault.LOOSENS: "looser than the product allows; only tighten",
+        LimitFault.BAD_VALUE: "no plain number, finite and not negative",
+    }
+    refused = merge((product_layer(), Layer(name="site", limits=given, sha256=""))).refused
+    return [f"[limits].{each.key}: {texts.get(each.code, str(each.code))}" for each in refused]
 
 
 def _device_faults(config: Config) -> list[str]:
@@ -243,8 +318,12 @@ def _device_faults(config: Config) -> list[str]:
         faults.append("[stimulator].max_amplitude_pct_mso: must be 1 to 100")
     if not 0 < stimulator.start_temp_c <= MAX_TEMP_START_C or not stimulator.start_temp_c <= stimulator.stop_temp_c <= MAX_TEMP_STOP_C:
         faults.append(f"[stimulator].start_temp_c, stop_temp_c: at most {MAX_TEMP_START_C} and {MAX_TEMP_STOP_C}, start not above stop")
+    if not 0 < stimulator.longest_train_s <= MAX_LONGEST_TRAIN_S:
+        faults.append(f"[stimulator].longest_train_s: above 0, at most {MAX_LONGEST_TRAIN_S}")
     if stimulator.events_per_burst not in range(1, 6):
         faults.append("[stimulator].events_per_burst: 1 to 5, as seen on this unit")
+    if config.emg is not None and not (config.emg.channel >= 0 and 10.0 <= config.emg.threshold_uv <= 1000.0):
+        faults.append("[emg].channel, threshold_uv: a channel from 0, and 10 to 1000 uV")
     if not 0.0 <= tracker.latency_ms <= 100.0:
         faults.append("[tracker].latency_ms: 0 to 100")
     if not re.fullmatch(r"tcp://[^:/]+:\d+", tracker.endpoint):

@@ -50,7 +50,10 @@ def wall_minus_mono_ns() -> int:
 
 
 class Core:
-    """One session at a time. `told` is called after every change of state."""
+    """One session at a time. `told` is called after every change of state.
+
+    `beat` tells the hot process how things stand now: an arm that takes up a stop must not meet the beat from before it.
+    """
 
     def __init__(
         self,
@@ -59,8 +62,10 @@ class Core:
         record: Record,
         alarms: Alarms,
         told: Callable[[], None],
+        beat: Callable[[], None] | None = None,
     ) -> None:
         self._beats, self._orders, self._record, self._alarms, self._told = beats, orders, record, alarms, told
+        self._beat = beat
         self.state = Session(rev=time.time_ns() // 1_000_000)  # an earlier run's revisions are all smaller
         self.treatment: Treatment | None = None
         self.operator_name = ""
@@ -106,6 +111,9 @@ class Core:
         match packet:
             case ipc.Hello(run_id=run_id):
                 self.run_id = run_id
+            case ipc.Receipt() if packet.run_id != self.run_id:
+                _log.warning("receipt_of_another_run", grant=packet.grant_no, pulses=packet.pulses)
+                self._actions.put_nowait(SettleReceipt(receipt=packet))
             case ipc.Receipt():
                 _log.info("receipt", grant=packet.grant_no, pulses=packet.pulses, confirmed=packet.confirmed, why=packet.why)
                 self.happen(ReceiptCame(receipt=packet))
@@ -147,9 +155,11 @@ class Core:
         match action:
             case SendStop(why=why):
                 self._beats.send(ipc.StopNow(why=why))
-            case SendHold(why=why):
-                self._beats.send(ipc.HoldNow(why=why))
+            case SendHold(why=why, grant_no=grant_no):
+                self._beats.send(ipc.HoldNow(why=why, grant_no=grant_no))
             case SendArm(arm_no=arm_no, settings=settings):
+                if self._beat is not None:
+                    self._beat()
                 if not self._orders.send(ipc.Arm(arm_no=arm_no, settings=settings)):
                     self.happen(ArmChanged(arm_no=arm_no, armed=False, stopped=True, why="the hot process does not listen"))
             case SendGrant():
@@ -238,9 +248,10 @@ class Core:
             self._alarms.raise_("pulse_count_wrong", Priority.HIGH, trouble, "Call the engineer; the larger count stands.")
 
     async def run_lease(self) -> None:
-        """Keep the patient's lease for as long as the session is open, holds included."""
+        """Keep the patient's lease for as long as the session is open, holds included, and bring in what waits in the chair's journal."""
         while True:
             await asyncio.sleep(LEASE_RENEW_S)
+            await self._record.settle()
             session_id, token = self.state.session_id, self.state.lease_token
             if session_id is not None and token is not None and not await self._record.renew(session_id, token):
                 text = "the patient's lease could not be renewed: no further train is granted until it is"

@@ -82,8 +82,8 @@ class Firing:
         self.last_pulse_ns: int | None = None
         self.wake_ns = 0
         self._test_until_ns = 0
-        self._test_passed = False  # until the device is confirmed off after it
-        self._last_grant_no = -1
+        self._test_passed = False  # until the driver has taken back the fault that the passed test is to it
+        self._last_grant_no = self._void_up_to = -1
         self._pose = pose
         self._send = bytearray()
         self._facts: list[FromHotOrder] = []
@@ -139,7 +139,7 @@ class Firing:
         if refusal:
             self._facts.append(ArmState(arm_no=order.arm_no, armed=False, stopped=False, why=refusal))
             return
-        self.arm = order
+        self.arm, self._test_passed = order, False
         self._absorb(self.driver.acknowledge(now_ns), now_ns)  # arming is the operator's word that the fault was seen
         self._prepare(order.settings, now_ns)
 
@@ -166,8 +166,9 @@ class Firing:
             return
         self.grant = grant
 
-    def hold(self, why: str, now_ns: int) -> None:
-        """Disable, keep the arm."""
+    def hold(self, why: str, now_ns: int, void_up_to: int = -1) -> None:
+        """Disable, keep the arm. Grants up to that number are worth nothing, also those that come later."""
+        self._void_up_to = max(self._void_up_to, void_up_to)
         self._break((why,), now_ns)
         if self.phase in (Phase.READY, Phase.CHARGING, Phase.PREPARING) and self.arm is not None:
             self.phase = Phase.HELD
@@ -243,6 +244,9 @@ class Firing:
         if receipt.last_ns is not None:
             self.last_pulse_ns = max(self.last_pulse_ns or 0, receipt.last_ns)
         self._facts.append(receipt)
+        if train.ended_ns is None and self.arm is not None:
+            self._lose_arm(("the end of a train was not reported",), now_ns)
+            self._stop_device(now_ns)
 
     # ---- what the device says ----
 
@@ -379,6 +383,8 @@ class Firing:
     def _grant_refusal(self, grant: Grant, now_ns: int) -> str:
         if self.arm is None or self.phase is Phase.NONE or grant.arm_no != self.arm.arm_no:
             return Veto.NOT_ARMED
+        if grant.grant_no <= self._void_up_to:
+            return "held before it came"
         if self.grant is not None or self.busy:
             return "another train is under way"
         if now_ns > grant.expires_ns:
@@ -420,8 +426,8 @@ class Firing:
 
     def _acknowledge_test(self, now_ns: int) -> None:
         if self._test_passed:
-            self._test_passed = False
             self._absorb(self.driver.acknowledge(now_ns), now_ns)
+            self._test_passed = self.driver.report.fault is not None
 
     def _stop_device(self, now_ns: int) -> None:
         self.stopping = True

@@ -124,8 +124,8 @@ class Hot:
                         self._beat = packet
                     case StopNow(why=why):
                         self.firing.stop(why, now_ns)
-                    case HoldNow(why=why):
-                        self.firing.hold(why, now_ns)
+                    case HoldNow(why=why, grant_no=grant_no):
+                        self.firing.hold(why, now_ns, void_up_to=grant_no)
         if self.orders.fileno() in ready:
             for order in self.orders.drain():
                 self._obey(order, now_ns)

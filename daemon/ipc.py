@@ -38,9 +38,10 @@ class StopNow(Packet, frozen=True, kw_only=True, tag="stop"):
 
 
 class HoldNow(Packet, frozen=True, kw_only=True, tag="hold"):
-    """Disable and keep the operator's arm."""
+    """Disable and keep the operator's arm. Grants up to `grant_no` are void, also one that is still on its way by the other channel."""
 
     why: str
+    grant_no: int
 
 
 ToHotBeat = DaemonBeat | StopNow | HoldNow

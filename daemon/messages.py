@@ -5,55 +5,18 @@ one `Reply`. Lengths mm, angles degrees, times nanoseconds on the daemon host's 
 """
 
 import enum
+from typing import Literal
 
 import msgspec
+
+from daemon.message_words import Message, Params, Priority, Step, Word
+
+__all__ = ["Message", "Params", "Priority", "Step", "Word"]  # handed on; what is defined here needs no mention
 
 API_VERSION = 1
 
 Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """Anything the daemon says. New optional fields may appear within one API version: clients ignore what they do not know."""
-
-
-class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a command takes. An unknown field is an error: a typo must never mean a default."""
-
-
-class Priority(enum.StrEnum):
-    """How urgent, after IEC 60601-1-8; `none` is no alarm at all."""
-
-    NONE = "none"
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-
-
-class Step(enum.StrEnum):
-    """Where the day at the chair stands."""
-
-    PLAN = "plan"
-    REGISTER = "register"
-    AIM = "aim"
-    ARMED = "armed"
-    DELIVER = "deliver"
-    HOLD = "hold"
-    STOPPED = "stopped"
-    DONE = "done"
-
-
-class Word(enum.StrEnum):
-    """The one word on every screen."""
-
-    AIM = "AIM"
-    HOLD = "HOLD"
-    READY = "READY"
-    FIRING = "FIRING"
-    PAUSED = "PAUSED"
-    TRACKING_LOST = "TRACKING LOST"
-    STOP = "STOP"
 
 
 # ---- telemetry ------------------------------------------------------------------------------------------------------
@@ -217,7 +180,7 @@ class RegistrationBody(Message, frozen=True, kw_only=True):
     """`phase`: none, touching, sweeping, fitting, fitted, accepted, refused."""
 
     phase: str
-    touches: dict[str, int] = {}
+    touches: dict[str, int] = msgspec.field(default_factory=dict)
     sweep_points: int = 0
     sweep_wanted: int = 0
     fre_mm: float | None = None
@@ -242,6 +205,43 @@ class AlarmBody(Message, frozen=True, kw_only=True):
     acknowledged_by: str | None = None
 
 
+class MtTrial(Message, frozen=True, kw_only=True):
+    """One pulse of the hunt: its amplitude, %MSO, and whether the muscle answered."""
+
+    amplitude_mso: int
+    responded: bool
+
+
+class MtBody(Message, frozen=True, kw_only=True):
+    """A search for the motor threshold. `step`: opening, open, arming, armed, closing, closed, refused; `phase`: hotspot, hunt, confirm,
+    saved, not_found, aborted. `waiting`: "pulse" or "answer", to `waiting_number`. Amplitudes and thresholds in %MSO. `pulses_today`:
+    the patient's single pulses of this day, this search's included; null where the dose record did not say.
+    """
+
+    step: str
+    phase: str
+    patient: str
+    method: str
+    evidence: str
+    pulses_given: int
+    pulses_planned: int
+    next_number: int
+    highest_next_mso: int
+    waiting: str | None = None
+    waiting_number: int | None = None
+    amplitude_mso: int | None = None
+    last_mso: int | None = None
+    trials: tuple[MtTrial, ...] = ()
+    estimate_mso: float | None = None
+    interval_mso: tuple[float, float] | None = None
+    threshold_mso: float | None = None
+    needs_repeat: bool = False
+    why: str = ""
+    remedy: str = ""
+    pulses_today: int | None = None
+    pulses_today_limit: int | None = None
+
+
 TOPICS: dict[str, type[Message]] = {
     "v1/hb": Heartbeat,
     "v1/coil/error": CoilErrorBody,
@@ -253,6 +253,7 @@ TOPICS: dict[str, type[Message]] = {
     "v1/session": SessionBody,
     "v1/dose": DoseBody,
     "v1/registration": RegistrationBody,
+    "v1/mt": MtBody,
 }
 ALARM_TOPIC = "v1/alarm/"  # followed by the alarm's id
 
@@ -309,7 +310,7 @@ class Error(Message, frozen=True, kw_only=True):
     message: str
     remedy: str
     retryable: bool = False
-    details: dict[str, object] = {}
+    details: dict[str, object] = msgspec.field(default_factory=dict)
 
 
 class Reply(Message, frozen=True, kw_only=True):
@@ -344,6 +345,37 @@ class StopParams(Params, frozen=True, kw_only=True):
 class AlarmParams(Params, frozen=True, kw_only=True):
     id: str
     name: str
+
+
+class MtOpenParams(Params, frozen=True, kw_only=True):
+    """A search for the motor threshold. `procedure`: relative_frequency, pest, bayes; `evidence`: emg, visual; `side`: of the hemisphere.
+
+    `planned_pulses` are reserved, hotspot included; `most_mso`: no pulse is stronger, %MSO. `medication_sha256`: of today's list.
+    """
+
+    patient: str
+    muscle: str
+    side: Literal["left", "right"]
+    procedure: Literal["relative_frequency", "pest", "bayes"] = "pest"
+    evidence: Literal["emg", "visual"] = "visual"
+    planned_pulses: int = 60
+    most_mso: int = 100
+    step_mso: int = 1
+    medication_sha256: str | None = None
+
+
+class MtPulseParams(Params, frozen=True, kw_only=True):
+    """One pulse of the search for the hotspot; `number` is the `next_number` of v1/mt, so that no pulse is asked for twice."""
+
+    number: int
+    amplitude_mso: int
+
+
+class MtAnswerParams(Params, frozen=True, kw_only=True):
+    """Whether the muscle answered to that pulse; null: could not tell."""
+
+    number: int
+    responded: bool | None
 
 
 class Done(Message, frozen=True, kw_only=True):
@@ -436,6 +468,13 @@ METHODS: dict[str, Method] = {
     "hold": Method(params=NoParams, result=Done, changes=False),
     "resume": Method(params=NoParams, result=Done),
     "close": Method(params=NoParams, result=Done),
+    "mt_open": Method(params=MtOpenParams, result=Done),
+    "mt_arm": Method(params=NoParams, result=Done),
+    "mt_pulse": Method(params=MtPulseParams, result=Done, changes=False),
+    "mt_hotspot": Method(params=NoParams, result=Done),
+    "mt_answer": Method(params=MtAnswerParams, result=Done, changes=False),
+    "mt_confirm": Method(params=NoParams, result=Done),
+    "mt_close": Method(params=NoParams, result=Done, changes=False),
     "acknowledge_alarm": Method(params=AlarmParams, result=Done, changes=False, lease=False),
 }
 LEASE_TTL_S = 3.0  # the operator lease lapses when not kept for this long; a session then holds

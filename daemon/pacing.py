@@ -50,21 +50,23 @@ class TrainTally(msgspec.Struct, frozen=True, kw_only=True):
 def bursts_given(tally: TrainTally, burst_period_ns: int) -> tuple[int, bool]:
     """How many bursts count, and whether the device confirmed that very number.
 
-    Never less than the device reported. Where its end is unknown the plan counts; where its reports may have holes, every burst
-    that the plan had begun between the start that was sent and the end that was confirmed.
+    Never less than the device reported. Where its end is unknown the plan counts; where its reports may have holes, or leave out some
+    of a train that nobody stopped, every burst that the plan had begun between the start that was sent and the end that was confirmed.
     """
     seen = len(tally.events_ns)
     if tally.ended_ns is None:
         return max(seen, tally.bursts_planned), False
-    if tally.link_sound and (seen == tally.bursts_planned or _is_whole(tally, tally.ended_ns, burst_period_ns)):
+    if tally.link_sound and (seen >= tally.bursts_planned or _is_whole(tally, burst_period_ns)):
         return seen, True
     begun = max(0, tally.ended_ns - tally.started_ns) // burst_period_ns + 1
     return max(seen, min(tally.bursts_planned, begun)), False
 
 
-def _is_whole(tally: TrainTally, ended_ns: int, burst_period_ns: int) -> bool:
+def _is_whole(tally: TrainTally, burst_period_ns: int) -> bool:
     """The reports follow each other, and follow the start and reach the stop, so closely that none can be missing between them."""
-    until_ns = ended_ns if tally.stop_asked_ns is None else min(ended_ns, tally.stop_asked_ns)
+    if tally.stop_asked_ns is None or tally.ended_ns is None:
+        return False
+    until_ns = min(tally.ended_ns, tally.stop_asked_ns)
     if not tally.events_ns:
         return until_ns - tally.started_ns <= burst_period_ns
     return (

@@ -30,6 +30,7 @@ from daemon.session_words import (
     Outcome,
     Pending,
     PlanOpened,
+    PulsesSought,
     ReceiptCame,
     Registered,
     ResumeAsked,
@@ -53,6 +54,8 @@ ARM_WITHIN_NS = 15_000_000_000  # a device that is not charged by then has a fau
 ARM_IDLE_NS = 600_000_000_000  # an arm that nobody uses is taken away after ten minutes
 CHARGE_ALLOWANCE_NS = 3_000_000_000  # least time from a resume to the next train over a disabled device
 
+FREE = frozenset({Step.PLAN, Step.REGISTER, Step.AIM, Step.DONE})  # no session holds the chair
+
 # Which command is possible in which step; a pair that is not here is refused with WRONG_STEP.
 COMMANDS: dict[str, frozenset[Step]] = {
     "open_plan": frozenset({Step.PLAN, Step.REGISTER, Step.AIM, Step.DONE}),
@@ -66,6 +69,10 @@ COMMANDS: dict[str, frozenset[Step]] = {
     "start": frozenset({Step.ARMED}),
     "hold": frozenset({Step.DELIVER}),
     "resume": frozenset({Step.HOLD}),
+    "mt_open": FREE,
+    "mt_arm": FREE,
+    "mt_hotspot": FREE,
+    "mt_confirm": FREE,
     "close": frozenset({Step.REGISTER, Step.AIM, Step.ARMED, Step.HOLD, Step.STOPPED, Step.DONE}),
 }
 
@@ -152,7 +159,7 @@ def _resume_asked(state: Session, _event: ResumeAsked, _now_ns: int) -> Outcome:
 def _hold_asked(state: Session, event: HoldAsked, _now_ns: int) -> Outcome:
     if state.step is not Step.DELIVER:
         return state, ()
-    return _with(state, step=Step.HOLD, held_why=event.why), (SendHold(why=", ".join(event.why)),)
+    return _with(state, step=Step.HOLD, held_why=event.why), (SendHold(why=", ".join(event.why), grant_no=state.grant_no),)
 
 
 def _stop_asked(state: Session, event: StopAsked, _now_ns: int) -> Outcome:
@@ -209,7 +216,7 @@ def _intent_answered(state: Session, event: IntentAnswered, _now_ns: int) -> Out
         why = tuple(str(reason) for reason in event.answer.reasons)
         refused = _with(state, pending=None, step=Step.HOLD if state.step is Step.DELIVER else state.step, held_why=why)
         after, actions = _try_close(refused)
-        return after, (SendHold(why=", ".join(why)), *actions)
+        return after, (SendHold(why=", ".join(why), grant_no=state.grant_no), *actions)
     if state.step is not Step.DELIVER or state.closing is not None:
         after, actions = _try_close(_with(state, pending=None))
         return after, (VoidIntent(pending=pending), *actions)
@@ -273,6 +280,15 @@ def _hot_lost(state: Session, _event: HotLost, _now_ns: int) -> Outcome:
     return _close(_with(lost, step=Step.STOPPED, stopped_why="control lost"), CloseState.PARTIAL)
 
 
+def _pulses_sought(state: Session, event: PulsesSought, _now_ns: int) -> Outcome:
+    """The hot process takes rising numbers alone, whoever counts them."""
+    if state.step not in FREE:
+        return state, ()
+    latched = state.stop_latched and not event.cleared
+    used = _with(state, arm_no=max(state.arm_no, event.arm_no), grant_no=max(state.grant_no, event.grant_no), stop_latched=latched)
+    return used, ()
+
+
 def _tick(state: Session, event: Tick, now_ns: int) -> Outcome:
     if state.arm_until_ns is not None and now_ns > state.arm_until_ns:
         return _stopped(state, "the stimulator did not charge in time", send=True)
@@ -319,6 +335,7 @@ HANDLERS: dict[type[Event], Callable[[Session, Event, int], Outcome]] = {
     TrainBroken: _train_broken,  # type: ignore[dict-item]
     ReceiptCame: _receipt_came,  # type: ignore[dict-item]
     LedgerClosed: _ledger_closed,  # type: ignore[dict-item]
+    PulsesSought: _pulses_sought,  # type: ignore[dict-item]
     HotLost: _hot_lost,  # type: ignore[dict-item]
     Tick: _tick,  # type: ignore[dict-item]
 }

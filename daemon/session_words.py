@@ -166,6 +166,14 @@ class HotLost(Value, frozen=True, kw_only=True):
     """The hot process is gone: no receipt will come any more."""
 
 
+class PulsesSought(Value, frozen=True, kw_only=True):
+    """A search for the motor threshold has used arms and grants up to these numbers; `cleared`: its operator takes up a stop."""
+
+    arm_no: int
+    grant_no: int
+    cleared: bool = False
+
+
 class Tick(Value, frozen=True, kw_only=True):
     device_ready: bool
 
@@ -188,6 +196,7 @@ Event = (
     | ReceiptCame
     | LedgerClosed
     | HotLost
+    | PulsesSought
     | Tick
 )
 
@@ -222,7 +231,10 @@ class VoidIntent(Value, frozen=True, kw_only=True):
 
 
 class SendHold(Value, frozen=True, kw_only=True):
+    """Hold at the device; grants up to `grant_no` are void, wherever they are."""
+
     why: str
+    grant_no: int
 
 
 class SendStop(Value, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 import time
 from datetime import UTC, datetime
 
+from calibration.frames import rotation_from_quaternion
 from daemon.alarms import utc_text
 from daemon.bus import Bus
 from daemon.day import DayVerdict
@@ -24,6 +25,9 @@ from daemon.messages import (
     TrainBody,
     Word,
 )
+from daemon.mt_chair import Search
+from daemon.mt_telling import mt_body
+from daemon.mt_values import Pose
 from daemon.pacing import next_onset
 from daemon.reasons import reasons
 from daemon.session_words import Session
@@ -72,9 +76,7 @@ class Telling:
         age_ms = None if news.exposed_ns is None else (now_ns - news.exposed_ns) / 1e6
         error = news.error
         if error is None:
-            return CoilErrorBody(
-                frame_number=news.frame_number, exposed_ns=news.exposed_ns, age_ms=age_ms, on_target=False, settling=False
-            )
+            return CoilErrorBody(frame_number=news.frame_number, exposed_ns=news.exposed_ns, age_ms=age_ms, on_target=False, settling=False)
         return CoilErrorBody(
             frame_number=news.frame_number,
             exposed_ns=news.exposed_ns,
@@ -216,7 +218,7 @@ class Telling:
             resume_until_mono_ns=state.resume_until_ns,
             end_utc=_end_utc(state, now_ns),
             hardware_stop_tested=hardware_stop_tested,
-            warnings=() if plan is None or course is None else plan.warnings,
+            warnings=() if treatment is None or course is None else treatment.warnings,
         )
         severity = {Step.STOPPED: Priority.HIGH, Step.HOLD: Priority.MEDIUM}.get(state.step, Priority.NONE)
         self._bus.publish("v1/session", body, severity=severity)
@@ -239,6 +241,18 @@ class Telling:
             next_train_mono_ns=None if state.step is not Step.DELIVER else onset_ns if pending is None else pending.not_before_ns,
         )
         self._bus.publish("v1/train", body)
+
+    def mri_from_coil(self) -> Pose | None:
+        """Where the coil is in the image at the newest frame, rows, mm; None before a registration or while it is not seen."""
+        frame = self.frame
+        if frame is None or frame.coil_in_mri_mm is None or frame.mri_from_coil_wxyz is None or self.tracking_lost(time.monotonic_ns()):
+            return None
+        (a, b, c), (d, e, f), (g, h, i) = rotation_from_quaternion(frame.mri_from_coil_wxyz).tolist()
+        x, y, z = frame.coil_in_mri_mm
+        return ((a, b, c, x), (d, e, f, y), (g, h, i, z), (0.0, 0.0, 0.0, 1.0))
+
+    def tell_threshold(self, search: Search, pulses_before: int | None, limits: Limits | None) -> None:
+        self._bus.publish("v1/mt", mt_body(search, pulses_before, limits))
 
     def tell_dose(self, body: DoseBody) -> None:
         self._bus.publish("v1/dose", body, severity=Priority.NONE if body.allowed_now else Priority.LOW)
@@ -279,5 +293,3 @@ def _end_utc(state: Session, now_ns: int) -> str | None:
         onset_ns = state.last_onset_ns
     left_ns = (course.trains - state.next_train) * course.pace.train_period_ns + course.pace.train_length_ns
     return datetime.fromtimestamp(time.time() + (onset_ns - now_ns + left_ns) / 1e9, UTC).isoformat(timespec="seconds")
-
-

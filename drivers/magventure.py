@@ -57,8 +57,9 @@ LOOK_AT_PANEL = "Look at the panel, then prepare again."
 class MagVentureStimulator:
     """One MagPro of the given model, with one coil, firing device-paced trains.
 
-    `events_per_burst`: receipts the unit sends for one burst. The temperature limits may only be lowered. A fault stands in `report`
-    until it is acknowledged or the next `prepare`; one of the line alone clears when the device is secured again.
+    `events_per_burst`: receipts the unit sends for one burst; a single pulse has one. The temperature limits may only be lowered.
+    A fault stands in `report` until it is acknowledged or the next `prepare`; one of the line alone clears when the device is
+    secured again.
     Raises Refused for an unknown model and ValueError for limits above the built-in ones.
     """
 
@@ -180,7 +181,7 @@ class MagVentureStimulator:
         if reasons or self._prepared is None:
             return self._refusal("the train is not started: " + "; ".join(reasons), "Prepare and enable first.", now_ns)
         self._phase = Phase.STARTING
-        self._watch = TrainWatch(self._prepared, self._events_per_burst, now_ns)
+        self._watch = TrainWatch(self._prepared, min(self._events_per_burst, self._prepared.pulses_per_burst), now_ns)
         self._line.clear()
         self._bytes += encode_command(StartTrain())
         return self._step(now_ns)

@@ -8,6 +8,7 @@ from typing import NoReturn
 PARTS = {
     "camera": ("sim.ndi_sim", "a tracker on TCP"),
     "magventure": ("sim.magventure_sim", "a stimulator on a pseudo terminal"),
+    "muscle": ("sim.muscle", "a thumb that twitches, as an EMG stream of LSL"),
     "room": ("sim.room", "camera, stimulator, patient and hands, with a chair's files beside them"),
     "operator": ("sim.operator", "somebody who treats the room's patient through the daemon"),
     "demo": ("sim.demo", "all of it, from plan to ledger, in one command"),

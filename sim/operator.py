@@ -17,6 +17,7 @@ from clients.link import BadChairFile, BadEndpoint, CommandRefused, Link, NoAnsw
 from sim.__main__ import main as run
 from sim.operator_aim import CannotAim, aim
 from sim.operator_hands import Hands, RoomSaysNo
+from sim.operator_threshold import SearchFailed, ThresholdSearch
 from sim.operator_view import View
 from sim.room_files import SOCKET
 from sim.room_plan import NoPlan, ensure_plan, plan_path
@@ -29,6 +30,7 @@ LANDMARKS, TOUCHES, TOUCH_TRIES = ("NAS", "LPA", "RPA"), 2, 6
 SWEEP_S, SWEEP_POINTS, SWEEPS = 9.0, 150, 3
 SLIP_MM, SLIP_MS, SLIP_AFTER_BURSTS = 8.0, 60.0, 4
 ASK_AGAIN = 5
+PROCEDURES, MT_PULSES = ("pest", "bayes", "relative_frequency"), 60
 DAY_REASONS = ("MIN_GAP", "DAY_", "ROLLING_")  # a session that comes too early or too often is refused as it should be
 
 
@@ -41,18 +43,45 @@ def say(event: str, **facts: object) -> None:
 
 
 class Operator:
-    """One person, one day. Each method is a step; each raises `SessionFailed` when its deadline passes."""
+    """One person, one day: a treatment, or a search for the motor threshold.
+
+    Each method is a step; each raises `SessionFailed` when its deadline passes.
+    """
 
     def __init__(self, link: Link, hands: Hands, slips: int, press_red_key: Callable[[threading.Event], None]) -> None:
         """`press_red_key`: somebody at the stimulator, who presses once it is enabled, or gives up when the event is set."""
         self._link, self._hands, self._slips = link, hands, slips
         self._press_red_key = press_red_key
-        self._view = View(link)
+        self.view = View(link)
 
     def day(self, plan: Path, sessions: int, wait_s: float) -> None:
         self._arrive(wait_s)
         for number in range(1, sessions + 1):
             self._session(plan, number)
+
+    def find_threshold(self, patient: str, procedure: str, evidence: str, wait_s: float) -> None:
+        self._arrive(wait_s)
+        self._devices()
+        self._test_hardware_stop()
+        if not self.until(lambda: (stim := self.view.stim) is not None and stim.state == "standby", TELL_S):
+            raise SessionFailed("the stimulator does not rest in standby")
+        ThresholdSearch(self, self._watch_thumb, say).find(patient, procedure, evidence, MT_PULSES)
+
+    def _watch_thumb(self) -> bool | None:
+        twitched = self._hands.do("watch_thumb").get("twitched")
+        return twitched if isinstance(twitched, bool) else None
+
+    def command(self, method: str, seconds: float, **params: object) -> None:
+        """Asked again where the state had just moved on."""
+        for _ in range(ASK_AGAIN):
+            try:
+                self._link.call(method, seconds, **params)
+            except CommandRefused as refused:
+                if refused.error.code != "STALE_STATE":
+                    raise
+                continue
+            return
+        raise SessionFailed(f"{method} was refused {ASK_AGAIN} times, because the state kept changing")
 
     def _session(self, plan: Path, number: int) -> None:
         opened = self._link.call("open_plan", 20.0, path=str(plan))
@@ -86,7 +115,7 @@ class Operator:
 
     def _catch_up(self, state_rev: int) -> None:
         """Until the screen shows what the daemon's answer spoke of."""
-        if not self._until(lambda: (seen := self._view.session) is not None and seen.state_rev >= state_rev, TELL_S):
+        if not self.until(lambda: (seen := self.view.session) is not None and seen.state_rev >= state_rev, TELL_S):
             raise SessionFailed(f"telemetry lags {TELL_S:.0f} s behind the daemon's answer")
 
     # ---- before ---------------------------------------------------------------------------------------------------------
@@ -102,17 +131,17 @@ class Operator:
 
     def _devices(self) -> None:
         def ready() -> bool:
-            tools, stim = self._view.tools, self._view.stim
+            tools, stim = self.view.tools, self.view.stim
             return tools is not None and stim is not None and tools.tracker == "tracking" and stim.state in ("standby", "ready")
 
-        if not self._until(ready, DEVICES_S):
-            tools, stim = self._view.tools, self._view.stim
+        if not self.until(ready, DEVICES_S):
+            tools, stim = self.view.tools, self.view.stim
             tracker = "silent" if tools is None else f"{tools.tracker} {tools.why}".strip()
             raise SessionFailed(f"devices not ready: tracker {tracker}, stimulator {'silent' if stim is None else stim.state}")
         say("devices", tracker="tracking", stimulator="standby")
 
     def _test_hardware_stop(self) -> None:
-        if (session := self._view.session) is not None and session.hardware_stop_tested:
+        if (session := self.view.session) is not None and session.hardware_stop_tested:
             return
         over = threading.Event()
         colleague = threading.Thread(target=self._press_red_key, args=(over,), name="colleague")
@@ -155,7 +184,7 @@ class Operator:
         self._do("start_sweep")
         for _ in range(SWEEPS):
             self._hands.do("sweep", seconds=SWEEP_S)
-            if self._until(lambda: (seen := self._view.registration) is not None and seen.sweep_points >= SWEEP_POINTS, 1.0):
+            if self.until(lambda: (seen := self.view.registration) is not None and seen.sweep_points >= SWEEP_POINTS, 1.0):
                 break
         try:
             result = self._link.call("end_sweep", 30.0).registration
@@ -185,7 +214,7 @@ class Operator:
         self._when_allowed("start")
         say("started")
         self._deliver()
-        session = self._view.session
+        session = self.view.session
         if session is None or session.step != "done":
             raise SessionFailed("the session's end was not heard")
         say(
@@ -208,23 +237,23 @@ class Operator:
             elif slips and self._mid_train():
                 slips -= 1
                 self._slip()
-            elif not self._until(lambda before=before: self._progress() != before, STILL_S):  # type: ignore[misc]
+            elif not self.until(lambda before=before: self._progress() != before, STILL_S):  # type: ignore[misc]
                 raise SessionFailed(f"nothing happened for {STILL_S:.0f} s in step {step}: {self._why_not()}")
 
     def _mid_train(self) -> bool:
-        train = self._view.train
+        train = self.view.train
         return train is not None and train.state == "running" and train.bursts_seen >= SLIP_AFTER_BURSTS
 
     def _slip(self) -> None:
-        train = self._view.train
+        train = self.view.train
         say("slip", mm=SLIP_MM, train=None if train is None else train.train)
         self._hands.do("slip", mm=SLIP_MM, ms=SLIP_MS)
-        if not self._until(lambda: self._step() in ("hold", "stopped", "done"), 10.0):
+        if not self.until(lambda: self._step() in ("hold", "stopped", "done"), 10.0):
             raise SessionFailed(f"the coil slipped {SLIP_MM:g} mm during a train and nothing was held")
 
     def _resume(self) -> None:
         """Back from a hold, asked for or not."""
-        session = self._view.session
+        session = self.view.session
         say("held", why=None if session is None else session.held_why)
         self._aim("aimed_again")
         self._when_allowed("resume")
@@ -233,7 +262,7 @@ class Operator:
     def _when_allowed(self, method: Literal["start", "resume"]) -> None:
         """As soon as the screen says that it may; asked again where the gate closed in between."""
         for _ in range(ASK_AGAIN):
-            if not self._until(lambda: self._view.gate is not None and self._view.gate.may_start, GATE_S):
+            if not self.until(lambda: self.view.gate is not None and self.view.gate.may_start, GATE_S):
                 raise SessionFailed(f"on target and still not allowed to {method}: {self._why_not()}")
             try:
                 self._do(method)
@@ -246,8 +275,8 @@ class Operator:
         raise SessionFailed(f"{method} was refused {ASK_AGAIN} times: {self._why_not()}")
 
     def _aim(self, event: str) -> None:
-        moves = aim(self._view, self._hands, self._until)
-        coil = self._view.coil
+        moves = aim(self.view, self._hands, self.until)
+        coil = self.view.coil
         say(event, moves=moves, lateral_mm=None if coil is None else [coil.lateral_x_mm, coil.lateral_y_mm])
 
     def _expect_refusal(self, number: int) -> None:
@@ -267,7 +296,7 @@ class Operator:
 
     # ---- looking --------------------------------------------------------------------------------------------------------
 
-    def _until(self, holds: Callable[[], bool], seconds: float) -> bool:
+    def until(self, holds: Callable[[], bool], seconds: float) -> bool:
         """Wait for something on the screen; a daemon that has fallen silent, or knows us no more, ends the day."""
 
         def is_silent() -> bool:
@@ -282,16 +311,16 @@ class Operator:
         return came and holds()
 
     def _step(self) -> str | None:
-        session = self._view.session
+        session = self.view.session
         return None if session is None else session.step
 
     def _progress(self) -> tuple[object, ...]:
-        train = self._view.train
+        train = self.view.train
         seen = None if train is None else (train.train, train.state, train.bursts_seen)
         return (self._step(), seen)
 
     def _why_not(self) -> str:
-        session, gate, stim = self._view.session, self._view.gate, self._view.stim
+        session, gate, stim = self.view.session, self.view.gate, self.view.stim
         said = [session.stopped_why or ""] if session is not None else []
         said += [reason.row for reason in gate.reasons] if gate is not None else []
         said += [stim.fault or ""] if stim is not None else []
@@ -317,19 +346,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--protocol", default="demo_itbs90", metavar="NAME", help="what to give (default demo_itbs90)")
     parser.add_argument("--slips", type=int, default=0, metavar="N", help="how often to let the coil slip in mid-train (default 0)")
     parser.add_argument("--sessions", type=int, default=1, metavar="N", help="how many sessions to try (default 1)")
+    parser.add_argument("--threshold", choices=PROCEDURES, help="find the motor threshold by this method instead of treating")
+    parser.add_argument("--patient", default="demo", help="whose motor threshold (default: %(default)s)")
+    parser.add_argument("--evidence", choices=("visual", "emg"), default="visual", help="how a twitch is told (default: %(default)s)")
     parser.add_argument("--wait", type=float, default=DAEMON_S, metavar="S", help="for the daemon, at most (default: %(default)g)")
+
+
+def _plan(config: Path, protocol: str) -> Path:
+    folder = config.resolve().parent
+    known = plan_path(folder, protocol)
+    return known if known.exists() else ensure_plan(folder, protocol)
 
 
 def main(given: argparse.Namespace) -> int:
     """A day at the chair; returns 0 when it ended as planned. Whoever is interrupted just leaves: the daemon then holds by itself."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        folder = given.config.resolve().parent
-        known = plan_path(folder, given.protocol)
-        plan = known if known.exists() else ensure_plan(folder, given.protocol)
         with Link.from_config(given.config) as link, Hands(given.config.parent / SOCKET, lambda: link.pump(0.02)) as hands:
-            Operator(link, hands, given.slips, lambda over: press_red_key(given.config, over)).day(plan, given.sessions, given.wait)
-    except (SessionFailed, CannotAim, RoomSaysNo, NoPlan, BadChairFile, BadEndpoint, CommandRefused, NoAnswer) as error:
+            operator = Operator(link, hands, given.slips, lambda over: press_red_key(given.config, over))
+            if given.threshold is None:
+                operator.day(_plan(given.config, given.protocol), given.sessions, given.wait)
+            else:
+                operator.find_threshold(given.patient, given.threshold, given.evidence, given.wait)
+    except (SessionFailed, SearchFailed, CannotAim, RoomSaysNo, NoPlan, BadChairFile, BadEndpoint, CommandRefused, NoAnswer) as error:
         say("failed", why=str(error))
         print(f"operator: {error}", file=sys.stderr)
         return FAILED

@@ -12,7 +12,7 @@ CORRECTIONS = 40
 
 
 class Hands(Protocol):
-    def do(self, act: str, **how: object) -> None: ...
+    def do(self, act: str, **how: object) -> object: ...
 
 
 class CannotAim(Exception):

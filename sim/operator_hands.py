@@ -37,14 +37,15 @@ class Hands:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._socket.close()
 
-    def do(self, act: str, **how: object) -> None:
-        """Carry out one act and return when the hand has done it. Raises `RoomSaysNo`."""
+    def do(self, act: str, **how: object) -> dict[str, object]:
+        """Carry out one act and return when the hand has done it, with what there was to see. Raises `RoomSaysNo`."""
         try:
-            answer = json.loads(self._asked({"do": act, **how}))
+            answer: dict[str, object] = json.loads(self._asked({"do": act, **how}))
         except OSError as error:
             raise RoomSaysNo(f"{self._where}: the room went away during {act!r}. {AGAIN}") from error
         if not answer["ok"]:
             raise RoomSaysNo(f"{self._where}: {act}: {answer['error']}")
+        return answer
 
     def _asked(self, request: dict[str, object]) -> bytes:
         """The line that answers one line. Raises OSError when the room goes away."""

@@ -77,6 +77,23 @@ class RegistrationSeen(msgspec.Struct, frozen=True, kw_only=True):
     sweep_wanted: int
 
 
+class SearchSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The search for the motor threshold. Amplitudes in %MSO."""
+
+    step: str
+    phase: str
+    pulses_given: int
+    next_number: int
+    highest_next_mso: int
+    waiting: str | None = None
+    waiting_number: int | None = None
+    amplitude_mso: int | None = None
+    interval_mso: tuple[float, float] | None = None
+    threshold_mso: float | None = None
+    pulses_today: int | None = None
+    why: str = ""
+
+
 Seen = TypeVar("Seen", bound=msgspec.Struct)
 
 
@@ -128,6 +145,10 @@ class View:
     @property
     def registration(self) -> RegistrationSeen | None:
         return self._read("v1/registration", RegistrationSeen)
+
+    @property
+    def search(self) -> SearchSeen | None:
+        return self._read("v1/mt", SearchSeen)
 
     def _read(self, topic: str, kind: type[Seen]) -> Seen | None:
         received = self._link.latest(topic)

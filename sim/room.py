@@ -15,6 +15,7 @@ from types import FrameType
 
 from sim.magventure_settings import COIL_TYPE, DEFAULT_MODEL
 from sim.magventure_sim import MagVentureSim
+from sim.muscle import add_thumb_arguments
 from sim.ndi_parameters import HIGHEST_HZ, LOWEST_HZ
 from sim.ndi_shutter import FAST_LATENCY_MS, FASTEST_SLOW_HZ, SLOW_LATENCY_MS
 from sim.ndi_sim import CameraSim
@@ -22,7 +23,8 @@ from sim.pty_port import PtyPort
 from sim.room_door import DoorError, RoomDoor
 from sim.room_files import SOCKET, STIMULATOR, TRUTH, BadRoom, Chair, ensure_roms, known_camera_port, write_chair
 from sim.room_plan import NoPlan, ensure_plan, planned_target
-from sim.room_stage import Stage
+from sim.room_stage import Patient, Stage
+from sim.thumb import Thumb
 from sim.truth import TruthLog
 from sim.world import World
 from sim.world_people import People
@@ -42,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=int, default=60, metavar="HZ", help=f"camera frames a second, {LOWEST_HZ} to {HIGHEST_HZ} (default: 60)"
     )
+    add_thumb_arguments(parser)
     parser.add_argument("--protocol", action="append", metavar="NAME", help=f"make a plan for it; repeatable (default: {DEFAULT_PROTOCOL})")
 
 
@@ -57,8 +60,9 @@ def main(given: argparse.Namespace) -> int:
         with RoomDoor(folder / SOCKET, time.monotonic_ns) as door:
             plans = [ensure_plan(folder, protocol) for protocol in given.protocol or [DEFAULT_PROTOCOL]]
             world = World(given.seed, time.monotonic_ns(), target=planned_target(plans[0]))
-            with _devices(folder, world, given.seed, given.rate) as (camera, stimulator, chair):
-                stage = Stage(world, People(world, given.seed), camera, stimulator, time.monotonic_ns)
+            patient = Patient(Thumb(given.threshold, given.spread, given.seed))
+            with _devices(folder, world, patient, given.seed, given.rate) as (camera, stimulator, chair):
+                stage = Stage(world, People(world, given.seed), patient, camera, stimulator, time.monotonic_ns)
                 _tell(folder, chair, camera, plans[0])
                 door.run_forever(stage.act)
     except Leave:
@@ -73,7 +77,9 @@ def main(given: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _devices(folder: Path, world: World, seed: int, rate_hz: int) -> Iterator[tuple[CameraSim, MagVentureSim, Path]]:
+def _devices(
+    folder: Path, world: World, patient: Patient, seed: int, rate_hz: int
+) -> Iterator[tuple[CameraSim, MagVentureSim, Path]]:
     """Camera and stimulator running, and the chair's file that says where."""
     latency_ms = SLOW_LATENCY_MS if rate_hz <= FASTEST_SLOW_HZ else FAST_LATENCY_MS
     with contextlib.ExitStack() as open_things:
@@ -81,6 +87,7 @@ def _devices(folder: Path, world: World, seed: int, rate_hz: int) -> Iterator[tu
         open_things.callback(camera.stop)
         camera.start()
         truth = open_things.enter_context(TruthLog(folder / TRUTH, world.probe))
+        truth.feel = patient.feel
         pty = open_things.enter_context(PtyPort(folder / STIMULATOR))
         stimulator = MagVentureSim(pty, truth, model=DEFAULT_MODEL, events_per_burst=EVENTS_PER_BURST, seed=seed)
         open_things.callback(stimulator.stop)

@@ -104,6 +104,10 @@ class StimulatorFault(Act, frozen=True, kw_only=True, tag="stimulator_fault"):
     value: bool | int | float | None
 
 
+class WatchThumb(Act, frozen=True, kw_only=True, tag="watch_thumb"):
+    """Answers how many pulses the patient has felt, and whether the thumb twitched at the last: what an operator sees."""
+
+
 class Where(Act, frozen=True, kw_only=True, tag="where"):
     """Answers the truth about the coil now; for tests, never for an operator."""
 
@@ -127,6 +131,7 @@ Request = (
     | PowerCycle
     | CameraFault
     | StimulatorFault
+    | WatchThumb
     | Where
 )
 
@@ -135,3 +140,5 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ok: bool
     error: str | None = None
     truth: dict[str, float | bool | None] | None = None
+    pulses_felt: int | None = None
+    twitched: bool | None = None

@@ -115,6 +115,7 @@ kind = "magventure"
 port = "{STIMULATOR}"
 model = "{chair.model}"
 coil_type = {chair.coil_type}
+coil_class = "figure-8"
 events_per_burst = {chair.events_per_burst}
 
 [network]

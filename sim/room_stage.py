@@ -9,17 +9,33 @@ from sim import room_acts as ask
 from sim.magventure_sim import MagVentureSim
 from sim.ndi_sim import CameraSim
 from sim.room_acts import Answer
+from sim.thumb import Thumb
 from sim.world import NoSuchThing, World
 from sim.world_people import People
 
 DONE = Answer(ok=True)
 
 
+class Patient:
+    """Who feels the pulses: how many so far, and whether the thumb twitched at the last; None before the first."""
+
+    def __init__(self, thumb: Thumb) -> None:
+        self._thumb = thumb
+        self.felt = 0
+        self.twitched: bool | None = None
+
+    def feel(self, pulse_ns: int, amplitude_mso: int) -> None:
+        self.twitched = self._thumb.feel(pulse_ns, amplitude_mso).size_uv > 0.0
+        self.felt += 1
+
+
 class Stage:
     """`act` begins one act now and says when it is done, and what to answer then. Raises ValueError for what cannot be done."""
 
-    def __init__(self, world: World, people: People, camera: CameraSim, stimulator: MagVentureSim, clock: Callable[[], int]) -> None:
-        self._world, self._people = world, people
+    def __init__(
+        self, world: World, people: People, patient: Patient, camera: CameraSim, stimulator: MagVentureSim, clock: Callable[[], int]
+    ) -> None:
+        self._world, self._people, self._patient = world, people, patient
         self._camera, self._stimulator = camera, stimulator
         self._clock = clock
 
@@ -27,6 +43,8 @@ class Stage:
         now_ns = self._clock()
         if isinstance(request, ask.Where):
             return now_ns, Answer(ok=True, truth=self._world.probe(now_ns))
+        if isinstance(request, ask.WatchThumb):
+            return now_ns, Answer(ok=True, pulses_felt=self._patient.felt, twitched=self._patient.twitched)
         if (done_ns := self._move(request, now_ns)) is not None:
             return done_ns, DONE
         self._press(request)

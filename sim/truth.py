@@ -21,11 +21,14 @@ class TruthLog:
     def __init__(self, path: Path | None = None, probe: PoseProbe | None = None) -> None:
         self._fd = None if path is None else os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self.probe = probe
+        self.feel: Callable[[int, int], object] | None = None  # whoever the pulse reaches: monotonic nanoseconds, %MSO
 
     def pulse(self, mono_ns: int, amplitude_pct: int, *, enabled: bool, train: int | None) -> None:
         """One physical pulse; `train` counts trains since power-on, null for a single pulse or burst."""
         pose: Mapping[str, float | bool | None] = {} if self.probe is None else self.probe(mono_ns)
         fields = {field: pose.get(field) for field in POSE_FIELDS}
+        if self.feel is not None:
+            self.feel(mono_ns, amplitude_pct)
         self._write({"kind": "pulse", "mono_ns": mono_ns, "amplitude_pct": amplitude_pct, "enabled": enabled, "train": train} | fields)
 
     def charged(self, mono_ns: int, *, enabled: bool) -> None:

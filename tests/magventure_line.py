@@ -54,16 +54,22 @@ class MagVentureLine:
     """`events` and `sent` keep all that happened; `within` runs the time on until something does."""
 
     def __init__(
-        self, *, reply_delay_ms: float = 20, events_per_burst: int = 1, told_events_per_burst: int | None = None, seed: int = 0
+        self,
+        *,
+        model: str = "x100-option",
+        reply_delay_ms: float = 20,
+        events_per_burst: int = 1,
+        told_events_per_burst: int | None = None,
+        seed: int = 0,
     ) -> None:
         self.now_ns = START_NS
         self.faults = MagVentureFaults()
         self.truth = RememberedTruth()
         self.device = MagVentureDevice(
-            self.truth, self.faults, START_NS, reply_delay_ms=reply_delay_ms, events_per_burst=events_per_burst
+            self.truth, self.faults, START_NS, model=model, reply_delay_ms=reply_delay_ms, events_per_burst=events_per_burst
         )
         self.driver = MagVentureStimulator(
-            "x100-option",
+            model,
             COIL,
             events_per_burst=events_per_burst if told_events_per_burst is None else told_events_per_burst,
             max_amplitude_pct_mso=80,

@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,24 +21,39 @@ from sim.truth import TruthLog
 from tests.contract.stimulator_kit import Pump, StimulatorContract
 
 SHORT_TRAIN = TrainSettings(amplitude_pct_mso=50, pulses_per_burst=3, intra_burst_interval_us=20_000, burst_hz="10", bursts=6)
+PLAIN_TRAIN = TrainSettings(amplitude_pct_mso=50, pulses_per_burst=1, intra_burst_interval_us=0, burst_hz="10", bursts=8)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A model, a short train that it can deliver, and one that it cannot."""
+
+    model: str
+    settings: TrainSettings
+    impossible: TrainSettings
+    events_per_burst: int = 1
+
+
+THETA_X100_OPTION = Kind("x100-option", SHORT_TRAIN, replace(SHORT_TRAIN, burst_hz="21"))
 
 
 class MagVentureRig:
-    settings = SHORT_TRAIN
-    impossible = replace(SHORT_TRAIN, burst_hz="21")
     disarm_bytes = bytes.fromhex("FE02020091FF")
     counts_bursts = True
 
-    def __init__(self, simulator: MagVentureSim, port: Path, truth: Path) -> None:
+    def __init__(self, simulator: MagVentureSim, port: Path, truth: Path, kind: Kind) -> None:
         self.simulator = simulator
         self.port = port
         self._truth = truth
+        self._kind = kind
+        self.settings, self.impossible = kind.settings, kind.impossible
 
     def open(self) -> int:
         return os.open(self.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
 
     def stimulator(self) -> Stimulator:
-        return MagVentureStimulator("x100-option", 60, events_per_burst=1, max_amplitude_pct_mso=80)
+        events = self._kind.events_per_burst
+        return MagVentureStimulator(self._kind.model, 60, events_per_burst=events, max_amplitude_pct_mso=80)
 
     def truth(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self._truth.read_text().splitlines()]
@@ -47,13 +63,30 @@ class MagVentureRig:
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[MagVentureRig]:
+def kind() -> Kind:
+    return THETA_X100_OPTION
+
+
+@pytest.fixture
+def rig(tmp_path: Path, kind: Kind) -> Iterator[MagVentureRig]:
     log = tmp_path / "truth.jsonl"
     with TruthLog(log) as truth, PtyPort(tmp_path / "stimulator") as pty:
-        simulator = MagVentureSim(pty, truth)
+        simulator = MagVentureSim(pty, truth, model=kind.model, events_per_burst=kind.events_per_burst)
         simulator.start()
-        yield MagVentureRig(simulator, pty.endpoint, log)
+        yield MagVentureRig(simulator, pty.endpoint, log, kind)
         simulator.stop()
+
+
+class TestPlainTrainsOfAnR30(StimulatorContract):
+    @pytest.fixture
+    def kind(self) -> Kind:
+        return Kind("r30", PLAIN_TRAIN, SHORT_TRAIN)
+
+
+class TestPlainTrainsWhereABurstHasThreeReceipts(StimulatorContract):
+    @pytest.fixture
+    def kind(self) -> Kind:
+        return Kind("x100", PLAIN_TRAIN, replace(PLAIN_TRAIN, burst_hz="101"), events_per_burst=3)
 
 
 class TestMagVenture(StimulatorContract):

@@ -242,7 +242,7 @@ class HotRig:
         return time.monotonic_ns()
 
     def hold(self, why: str = "operator") -> int:
-        assert self.beats.send(ipc.HoldNow(why=why))
+        assert self.beats.send(ipc.HoldNow(why=why, grant_no=0))
         return time.monotonic_ns()
 
     def aim(self, limits: TargetLimits = DEFAULT_LIMITS, valid_ns: int = HOUR_NS) -> None:

@@ -53,6 +53,10 @@ class Room:
         self._visitor.connect(str(folder / "room.sock"))
         self._answers = self._visitor.makefile("rb")
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def act(self, do: str, **facts: Any) -> None:
         self._visitor.sendall(json.dumps({"do": do, **facts}).encode() + b"\n")
         answer = json.loads(self._answers.readline())

@@ -174,7 +174,7 @@ class StandIn:
             self.holding = False
         else:
             self.holding = True
-            self.beats.send(ipc.HoldNow(why="operator"))
+            self.beats.send(ipc.HoldNow(why="operator", grant_no=0))
 
 
 def main() -> int:

@@ -10,6 +10,9 @@ from daemon.gate import (
     BEAT_RUN_NS,
     BEAT_START_NS,
     HOLDS,
+    MT_RUN_RULES,
+    MT_START_RULES,
+    NEEDS_TARGET,
     POSE_MAX_AGE_NS,
     RUN_RULES,
     START_RULES,
@@ -18,78 +21,11 @@ from daemon.gate import (
     off_target_parts,
     vetoes,
 )
-from daemon.ipc import DaemonBeat, Grant
 from daemon.messages import CoilErrorBody
 from daemon.on_target import DEFAULT_LIMITS, Hysteresis, OnTarget
 from daemon.reasons import TABLE, reasons
-from drivers.values import StimReport, StimState, TrainSettings
-
-NOW = 1_000_000_000_000
-SECOND = 1_000_000_000
-SETTINGS = TrainSettings(amplitude_pct_mso=45, pulses_per_burst=3, intra_burst_interval_us=20_000, burst_hz="5", bursts=10)
-GRANT = Grant(
-    run_id="run",
-    grant_no=1,
-    arm_no=1,
-    train=1,
-    settings=SETTINGS,
-    not_before_ns=NOW - 1,
-    expires_ns=NOW + SECOND,
-    gap_ns=8 * SECOND,
-    wall_minus_mono_ns=5_000,
-)
-BEAT = DaemonBeat(made_ns=NOW, operator_present=True, hardware_stop_tested=True, stop_inputs_clear=True)
-STIM = StimReport(
-    received_ns=NOW,
-    state=StimState.READY,
-    enabled=True,
-    running=False,
-    temperature_c=25,
-    coil_type=60,
-    amplitude_pct_mso=45,
-)
-GOOD = View(
-    exposed_ns=NOW - 10_000_000,
-    head_seen=True,
-    coil_seen=True,
-    fit_rms_mm=0.1,
-    flagged=False,
-    max_fit_rms_mm=0.35,
-    registration_expires_ns=NOW + SECOND,
-    calibration_expires_ns=NOW + SECOND,
-    on_target=OnTarget(machine=Hysteresis(on=True), published=True),
-    stim=STIM,
-    prepared=SETTINGS,
-    secured=True,
-    disarm_failed=False,
-    coil_type=60,
-    start_temp_c=40,
-    stop_temp_c=41,
-    armed=True,
-    beat=BEAT,
-    supervisor_ns=NOW,
-    grant=GRANT,
-    last_pulse_ns=NOW - 9 * SECOND,
-    wall_minus_mono_ns=5_000,
-    record_open=True,
-)
-
-
-def but(**changes: object) -> View:
-    return msgspec.structs.replace(GOOD, **changes)
-
-
-def stim_but(**changes: object) -> View:
-    return but(stim=msgspec.structs.replace(STIM, **changes))
-
-
-def beat_but(**changes: object) -> View:
-    return but(beat=msgspec.structs.replace(BEAT, **changes))
-
-
-def grant_but(**changes: object) -> View:
-    return but(grant=msgspec.structs.replace(GRANT, **changes))
-
+from drivers.values import StimState
+from tests.gate_views import GOOD, NOW, SECOND, SETTINGS, beat_but, but, grant_but, stim_but
 
 OFF = OnTarget()
 BROKEN: list[tuple[Veto, View]] = [
@@ -154,6 +90,37 @@ def test_a_running_train_is_ended_by_the_one_thing_that_does_not_hold(veto: Veto
 @pytest.mark.parametrize(("veto", "view"), [pair for pair in BROKEN if pair[0] in ARMED_RULES])
 def test_an_idle_arm_is_ended_by_the_one_thing_that_does_not_hold(veto: Veto, view: View) -> None:
     assert veto in vetoes(view, NOW, ARMED_RULES)
+
+
+# Nothing is known of where head and coil are, as in a search for the hotspot before any registration.
+NO_TRACKER = {
+    "exposed_ns": None,
+    "head_seen": False,
+    "coil_seen": False,
+    "fit_rms_mm": None,
+    "flagged": True,
+    "registration_expires_ns": None,
+    "calibration_expires_ns": None,
+    "on_target": OFF,
+}
+
+
+def test_a_pulse_that_seeks_the_motor_threshold_needs_no_target() -> None:
+    assert vetoes(but(**NO_TRACKER), NOW, MT_START_RULES) == ()
+    assert vetoes(but(**NO_TRACKER), NOW, MT_RUN_RULES) == ()
+    assert set(vetoes(but(**NO_TRACKER), NOW)) == NEEDS_TARGET
+
+
+@pytest.mark.parametrize(("veto", "view"), [pair for pair in BROKEN if pair[0] not in NEEDS_TARGET])
+def test_a_pulse_that_seeks_the_motor_threshold_needs_everything_else(veto: Veto, view: View) -> None:
+    assert vetoes(msgspec.structs.replace(view, **NO_TRACKER), NOW, MT_START_RULES) == (veto,)
+
+
+def test_a_running_pulse_of_the_search_is_ended_by_what_ends_a_train_but_its_target() -> None:
+    assert set(RUN_RULES) - set(MT_RUN_RULES) == NEEDS_TARGET & set(RUN_RULES)
+    for veto, view in BROKEN:
+        if veto in MT_RUN_RULES:
+            assert veto in vetoes(view, NOW, MT_RUN_RULES)
 
 
 def test_every_rule_is_broken_by_a_case() -> None:

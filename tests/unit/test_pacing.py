@@ -75,6 +75,16 @@ def test_reports_that_are_missing_over_a_sound_link_are_filled_in_by_the_plan(lo
     assert bursts_given(lossy(*lost), PACE.burst_period_ns) == (10, False)
 
 
+def test_the_last_report_that_is_missing_just_before_the_devices_own_end_is_filled_in() -> None:
+    tally = msgspec.structs.replace(lossy(9), ended_ns=WHOLE.events_ns[8] + 240_000_000)
+    assert bursts_given(tally, PACE.burst_period_ns) == (10, False)
+
+
+def test_a_single_pulse_that_ran_to_its_end_counts_although_nothing_was_reported() -> None:
+    tally = msgspec.structs.replace(WHOLE, bursts_planned=1, events_ns=(), ended_ns=STARTED + 60_000_000)
+    assert bursts_given(tally, NS) == (1, False)
+
+
 def test_a_silence_before_the_stop_counts_as_given() -> None:
     assert bursts_given(stopped(2, 1_500_000_000), PACE.burst_period_ns) == (8, False)
 

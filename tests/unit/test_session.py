@@ -158,7 +158,7 @@ def test_a_refused_intent_holds() -> None:
     chair.happen(StartAsked(), READY)
     refused = Refused(reasons=(DoseReason.LEDGER_UNAVAILABLE,), earliest_utc_us=None)
     (hold,) = chair.happen(IntentAnswered(grant_no=1, answer=refused))
-    assert hold == SendHold(why="LEDGER_UNAVAILABLE")
+    assert hold == SendHold(why="LEDGER_UNAVAILABLE", grant_no=1)
     assert chair.state.step is Step.HOLD
 
 

@@ -7,7 +7,7 @@ import time
 
 from bench.options import CouldNotRun, Options
 
-NAMES = ("floor", "frame_to_trigger", "frame_cost", "frame_to_client", "slips", "registration", "plan", "start", "commit")
+NAMES = ("floor", "frame_to_trigger", "frame_cost", "frame_to_client", "slips", "registration", "plan", "start", "commit", "ledger")
 UNAVAILABLE, USAGE = 69, 64
 
 

@@ -1,6 +1,7 @@
 """`commit`: what one dose decision costs on disk: intent, receipt and lease, each checked against every limit and committed durably.
 
-A treatment day of ten sessions of sixty trains, one after the other, so that the ledger fills as it does; beside it, SQLite alone.
+A treatment day of ten sessions of sixty trains, one after the other, so that the ledger fills as it does; on a SQLite file, on a
+PostgreSQL server that flushes its commits, and beside them SQLite alone.
 """
 
 import sqlite3
@@ -14,8 +15,10 @@ from typing import TypeVar
 from bench.options import CouldNotRun, Options
 from bench.table import Row, ms, print_rows
 from daemon.ledger import Closed, CloseState, Intended, Opened, Settled
+from daemon.ledger_postgres import Trust
 from daemon.ledger_store import Ledger
 from daemon.witness import Witness
+from tests.engines import Cluster
 from tests.ledger_cases import LENGTH_NS, TRAIN_NS, at, intent, limits, receipt, request
 
 SESSIONS, TRAINS, PULSES = 10, 60, 30
@@ -41,17 +44,27 @@ class Costs:
 
 
 def run(options: Options) -> None:
-    costs = Costs()
     with tempfile.TemporaryDirectory(prefix="atmsd-bench-") as folder:
-        file = Path(folder) / "ledger.sqlite"
-        ledger = Ledger.open(f"sqlite:///{file}", witness=Witness(file.with_suffix(".witness")))
-        for number in range(options.count_or(SESSIONS)):
-            _session(ledger, costs, number * APART_S)
-        ledger.close()
-        bare_ns = _bare(Path(folder) / "bare.sqlite")
-    rows = [Row(what, ms(took_ns)) for what, took_ns in costs.took_ns.items()]
-    rows.append(Row("bare SQLite, WAL, synchronous=FULL: one row", ms(bare_ns)))
+        rows = _day("SQLite", f"sqlite:///{Path(folder) / 'ledger.sqlite'}", Path(folder), options)
+        rows.append(Row("bare SQLite, WAL, synchronous=FULL: one row", ms(_bare(Path(folder) / "bare.sqlite"))))
+        try:
+            server = Cluster(flushes=True)
+        except RuntimeError as error:
+            raise CouldNotRun(str(error)) from error
+        try:
+            rows += _day("PostgreSQL", server.empty_database(), Path(folder), options)
+        finally:
+            server.remove()
     print_rows(f"commit: a dose ledger on disk in {tempfile.gettempdir()}", rows)
+
+
+def _day(engine: str, url: str, folder: Path, options: Options) -> list[Row]:
+    costs = Costs()
+    ledger = Ledger.open(url, witness=Witness(folder / f"{engine}.witness"), trust=Trust(clock=False))
+    for number in range(options.count_or(SESSIONS)):
+        _session(ledger, costs, number * APART_S)
+    ledger.close()
+    return [Row(f"{engine}: {what}", ms(took_ns)) for what, took_ns in costs.took_ns.items()]
 
 
 def _session(ledger: Ledger, costs: Costs, begun_s: float) -> None:

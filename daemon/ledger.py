@@ -4,12 +4,15 @@ Folding rows into doses is `daemon.ledger_fold`; the disk is `daemon.ledger_stor
 """
 
 import hashlib
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
 
-from daemon.day import DoseReason
-from daemon.limits import Limits
+from daemon.day import DoseReason, Segment
+from daemon.limits import Limits, LimitValue
+from daemon.mt_values import MotorThresholdRecord
+from daemon.people import are_named, are_two
 from daemon.purpose import Purpose
 
 GENESIS_HASH = "0" * 64
@@ -128,6 +131,52 @@ class CloseState(StrEnum):
     ABORTED = "ABORTED"
 
 
+class External(Value, frozen=True, kw_only=True, tag="external.v1"):
+    """A session given elsewhere, as two people entered it. `site`: where; `account`: the login under which it was entered."""
+
+    pulses: int
+    first_pulse_utc_us: int
+    last_pulse_utc_us: int
+    site: str
+    by: tuple[str, ...]
+    reason: str
+    account: str | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.pulses >= 1, "a session given elsewhere has at least one pulse")
+        _require(0 < self.first_pulse_utc_us <= self.last_pulse_utc_us, "its first pulse is not after its last")
+        _require(bool(self.site.strip()) and bool(self.reason.strip()), "a session given elsewhere states where and why it is entered")
+        _require(are_two(self.by), "two different people enter a session given elsewhere")
+
+
+class ExternalWithdrawn(Value, frozen=True, kw_only=True, tag="external_withdrawn.v1"):
+    """Two people take back a session given elsewhere that was entered in error; the entry itself stays legible."""
+
+    entry: int
+    by: tuple[str, ...]
+    reason: str
+    account: str | None = None
+
+    def __post_init__(self) -> None:
+        _require(bool(self.reason.strip()), "a withdrawal states its reason")
+        _require(are_two(self.by), "two different people withdraw an entry")
+
+
+class ClockConfirmed(Value, frozen=True, kw_only=True, tag="clock_confirmed.v1"):
+    """Two people looked at this chair's clock and say that it is right. It holds in this boot, for the clock as it then stood."""
+
+    chair: str
+    boot_id: str
+    wall_minus_mono_us: int
+    by: tuple[str, ...]
+    reason: str
+    account: str | None = None
+
+    def __post_init__(self) -> None:
+        _require(bool(self.reason.strip()), "a confirmation states how the time was checked")
+        _require(are_two(self.by), "two different people confirm a clock")
+
+
 class ReconciledTrain(Value, frozen=True, kw_only=True):
     """What a person found that a train without a final receipt really gave."""
 
@@ -149,7 +198,7 @@ class Reconciliation(Value, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _require(bool(self.reason.strip()), "a reconciliation states its reason")
-        _require(_named(self.by), "a reconciliation names who made it")
+        _require(are_named(self.by), "a reconciliation names who made it")
 
 
 # ---- what is answered -------------------------------------------------------------------------------------------------
@@ -211,6 +260,19 @@ class Recorded(Value, frozen=True, kw_only=True):
 
     standing: Standing
     counted_pulses: int | None
+
+
+class Entered(Value, frozen=True, kw_only=True):
+    """A person's entry is on disk."""
+
+    seq: int
+
+
+class NotEntered(Value, frozen=True, kw_only=True):
+    """A person's entry that contradicts what is known: nothing was written."""
+
+    why: str
+    remedy: str
 
 
 class Closed(Value, frozen=True, kw_only=True):
@@ -288,7 +350,23 @@ class Note(Value, frozen=True, kw_only=True, tag="note.v1"):
     reason: str | None = None
 
     def __post_init__(self) -> None:
-        _require(_named(self.by) and bool(self.what.strip()), "a note says who and what")
+        _require(are_named(self.by) and bool(self.what.strip()), "a note says who and what")
+
+
+class OverrideUsed(Value, frozen=True, kw_only=True, tag="override_used.v1"):
+    """A session was opened under values that two people re-issued for one patient in the place of a layer's own."""
+
+    override: str
+    sha256: str
+    layer: str
+    limits: Mapping[str, LimitValue]
+    reason: str
+    by: tuple[str, ...]
+    until_utc: str
+
+
+class ThresholdSaved(Value, frozen=True, kw_only=True, tag="threshold.v1"):
+    record: MotorThresholdRecord
 
 
 class JournalSettled(Value, frozen=True, kw_only=True, tag="journal_settled.v1"):
@@ -300,7 +378,22 @@ class JournalSettled(Value, frozen=True, kw_only=True, tag="journal_settled.v1")
     last_hash: str
 
 
-Body = SessionOpened | IntentMade | ReceiptTaken | UngrantedSeen | SessionClosed | Reconciled | Refusal | Note | JournalSettled
+Body = (
+    SessionOpened
+    | IntentMade
+    | ReceiptTaken
+    | UngrantedSeen
+    | SessionClosed
+    | Reconciled
+    | Refusal
+    | Note
+    | External
+    | ExternalWithdrawn
+    | ClockConfirmed
+    | OverrideUsed
+    | ThresholdSaved
+    | JournalSettled
+)
 
 
 class Row(Value, frozen=True, kw_only=True):
@@ -376,10 +469,6 @@ _ENCODER = msgspec.json.Encoder()
 def canonical_json(value: object) -> str:
     """UTF-8 JSON with sorted keys and no white space."""
     return msgspec.json.encode(value, order="sorted").decode()
-
-
-def _named(names: tuple[str, ...]) -> bool:
-    return len(names) > 0 and all(name.strip() for name in names)
 
 
 def _require(holds: bool, otherwise: str) -> None:

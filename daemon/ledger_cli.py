@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich import box
 from rich.console import Console
@@ -16,8 +15,8 @@ from rich.table import Table
 
 from daemon.config import ConfigError, load_config
 from daemon.ledger import LedgerDamaged, LedgerUnavailable
-from daemon.ledger_export import SessionExport, export_ledger, session_export, trains_csv
-from daemon.ledger_fold import Basis, Doses
+from daemon.ledger_export import SessionExport, export_csv, export_json, session_export, utc_text
+from daemon.ledger_fold import Basis, Doses, ExternalSession
 from daemon.ledger_store import Ledger
 
 EXIT_USAGE, EXIT_BAD_DATA, EXIT_IO, EXIT_CONFIG = 64, 65, 74, 78
@@ -51,18 +50,18 @@ def export(
     if as_json and as_csv:
         raise _failure("--json and --csv exclude each other", EXIT_USAGE)
     with _opened(config, ledger) as opened:
-        whole = export_ledger(opened.rows())
-    typer.echo(trains_csv(whole.sessions) if as_csv else msgspec.json.encode(whole).decode(), nl=not as_csv)
+        for piece in export_csv(opened) if as_csv else export_json(opened):
+            typer.echo(piece, nl=False)
 
 
 @app.command()
 def verify(config: ConfigOption = None, ledger: UrlOption = None) -> None:
     """Whether every row is as it was written. Exit code 65 if not."""
     with _opened(config, ledger) as opened:
-        bad = opened.verify()
-    if bad is not None:
-        raise _failure(f"row {bad} breaks the chain of hashes. Keep the file as it is and call the engineer", EXIT_BAD_DATA)
-    typer.echo("every row is as it was written")
+        fault = opened.verify()
+    if fault is not None:
+        raise _failure(f"row {fault.seq} {fault.what}. Keep the ledger as it is and call the engineer", EXIT_BAD_DATA)
+    typer.echo("every row is as it was written, and every session gave what its closing row says")
 
 
 @contextmanager
@@ -109,6 +108,8 @@ def _table(doses: Doses) -> Table:
     table.add_column("Remarks", overflow="fold")
     for session in doses.sessions.values():
         table.add_row(*_cells(session_export(session)))
+    for external in doses.externals:
+        table.add_row(*_external_cells(external))
     return table
 
 
@@ -116,6 +117,12 @@ def _cells(session: SessionExport) -> tuple[str, ...]:
     pulses = f"{session.counted_pulses}/{session.planned_pulses}"
     last = "none" if session.last_pulse_utc is None else session.last_pulse_utc[:16].replace("T", " ")
     return (session.session_id, session.patient, session.protocol, session.state, pulses, last, ", ".join(_remarks(session)))
+
+
+def _external_cells(external: ExternalSession) -> tuple[str, ...]:
+    last = utc_text(external.entered.last_pulse_utc_us)[:16].replace("T", " ")
+    remark = f"row {external.entry}, given at {external.entered.site}"
+    return (external.segment.session_id, external.patient, "", "EXTERNAL", str(external.entered.pulses), last, remark)
 
 
 def _remarks(session: SessionExport) -> Iterator[str]:

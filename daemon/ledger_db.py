@@ -1,29 +1,24 @@
-"""Tables and connections of the ledger: SQLite in WAL mode with synchronous=FULL, append-only by the database's own triggers.
+"""Tables of the ledger and what is asked of them inside a transaction: rows of the chain, and leases.
 
-Knows rows and leases, and nothing of doses.
+The same on SQLite and PostgreSQL. Knows rows and leases, and nothing of doses; connections are `daemon.ledger_engines`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from urllib.parse import quote
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.engine import Connection
 
-from daemon.ledger import GENESIS_HASH, Body, LedgerUnavailable, Moment, Row, make_row
-from daemon.witness import Seen, sync_folder
+from daemon.ledger import GENESIS_HASH, Body, JournalSettled, Moment, Row, make_row
+from daemon.witness import Seen
 
-SCHEMA_VERSION = 1
 LEASE_TTL_S = 30  # three renewals may fail before a chair must stop granting
-BUSY_TIMEOUT_MS = 2000  # another chair's commit takes some ms; a lock held longer is a fault to be told
+STREAM_ROWS = 2000  # read at a time where the whole ledger passes through
 
-_METADATA = sa.MetaData()
+METADATA = sa.MetaData()
 ENTRIES = sa.Table(
     "entries",
-    _METADATA,
+    METADATA,
     sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
     sa.Column("prev_hash", sa.Text, nullable=False),
     sa.Column("hash", sa.Text, nullable=False, unique=True),
@@ -36,10 +31,12 @@ ENTRIES = sa.Table(
     sa.Column("body", sa.Text, nullable=False),
     sa.Index("entries_by_patient", "patient", "seq"),
     sa.Index("entries_by_kind", "kind", "session_id"),
+    sa.Index("entries_by_session", "session_id", "seq"),
+    sa.Index("entries_by_patient_and_kind", "patient", "kind", "seq"),
 )
 LEASES = sa.Table(
     "leases",
-    _METADATA,
+    METADATA,
     sa.Column("patient", sa.Text, primary_key=True),
     sa.Column("session_id", sa.Text, nullable=False, unique=True),
     sa.Column("chair", sa.Text, nullable=False, unique=True),
@@ -48,79 +45,9 @@ LEASES = sa.Table(
     sa.Column("expires_utc_us", sa.BigInteger, nullable=False),
     sa.Column("expires_mono_ns", sa.BigInteger, nullable=False),
 )
-_APPEND_ONLY = [
-    f"CREATE TRIGGER IF NOT EXISTS entries_refuse_{act.lower()} BEFORE {act} ON entries "
-    "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-    for act in ("UPDATE", "DELETE")
-]
 
 
-class Database:
-    """The ledger's file. Every write is one BEGIN IMMEDIATE transaction, durable when it returns."""
-
-    def __init__(self, url: str, *, read_only: bool = False) -> None:
-        """Opens and, unless `read_only`, creates it. Raises LedgerUnavailable."""
-        self.path = _sqlite_path(url)
-        self.read_only = read_only
-        if read_only and not self.path.is_file():
-            raise LedgerUnavailable("there is no ledger", str(self.path), "Name an existing one; the daemon creates it at its first start.")
-        if not read_only:
-            _create_file(self.path)
-        self._engine = self._connect()
-        with self._errors():
-            self._prepare()
-
-    def close(self) -> None:
-        self._engine.dispose()
-
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """The only writer, until the block ends: then committed, or nothing at all on an exception."""
-        with self._errors(), self._engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
-            yield connection
-
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """One consistent state, beside any writer."""
-        with self._errors(), self._engine.execution_options(begin="BEGIN").begin() as connection:
-            yield connection
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except DBAPIError as error:
-            remedy = "Check the disk, the file's rights and who else holds it; nothing starts until it answers."
-            raise LedgerUnavailable(str(error.orig), str(self.path), remedy) from error
-
-    def _connect(self) -> Engine:
-        mode = "ro" if self.read_only else "rw"
-        url = URL.create("sqlite+pysqlite", database=f"file:{quote(str(self.path))}", query={"mode": mode, "uri": "true"})
-        engine = sa.create_engine(url, poolclass=NullPool if self.read_only else sa.QueuePool)
-        sa.event.listen(engine, "connect", self._on_connect)
-        sa.event.listen(engine, "begin", _on_begin)
-        return engine
-
-    def _on_connect(self, connection: sa.PoolProxiedConnection, _record: object) -> None:
-        connection.isolation_level = None  # type: ignore[attr-defined]  # sqlite3's own: BEGIN is ours to say
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        if not self.read_only:
-            cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.close()
-
-    def _prepare(self) -> None:
-        with self.reading() as connection:
-            version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
-        if version == 0 and not self.read_only:
-            with self.writing() as connection:
-                _METADATA.create_all(connection)
-                for trigger in _APPEND_ONLY:
-                    connection.exec_driver_sql(trigger)
-                connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        elif version != SCHEMA_VERSION:
-            raise LedgerUnavailable(f"schema {version} is not {SCHEMA_VERSION}", str(self.path), "Use the version of atmsd that wrote it.")
+# ---- rows --------------------------------------------------------------------------------------------------------------
 
 
 def tail(connection: Connection) -> Seen:
@@ -137,10 +64,38 @@ def append(connection: Connection, *, patient: str | None, session_id: str | Non
     return row
 
 
-def rows(connection: Connection, *where: sa.ColumnElement[bool]) -> Iterator[Row]:
-    """Rows in order, all or those that `where` names."""
-    for found in connection.execute(sa.select(ENTRIES).where(*where).order_by(ENTRIES.c.seq)):
-        yield Row(**found._mapping)
+def rows(connection: Connection, *where: sa.ColumnElement[bool]) -> tuple[Row, ...]:
+    """Rows in order that `where` names: some thousands at most."""
+    return tuple(_rows(connection.execute(sa.select(ENTRIES).where(*where).order_by(ENTRIES.c.seq)).all()))
+
+
+def unordered_rows(connection: Connection, *where: sa.ColumnElement[bool]) -> tuple[Row, ...]:
+    """Rows that `where` names, as the index that knows them has them: asked in order, a database may walk all of a patient's rows."""
+    return tuple(_rows(connection.execute(sa.select(ENTRIES).where(*where)).all()))
+
+
+def stream(connection: Connection, *where: sa.ColumnElement[bool]) -> Iterator[Row]:
+    """Rows in order, all or those that `where` names, never more than some thousands in memory."""
+    asked = sa.select(ENTRIES).where(*where).order_by(ENTRIES.c.seq)
+    with connection.execute(asked, execution_options={"yield_per": STREAM_ROWS}) as found:
+        for part in found.partitions():
+            yield from _rows(part)
+
+
+def _rows(found: Iterable[Any]) -> Iterator[Row]:
+    for seq, prev_hash, this_hash, kind, utc_us, mono_ns, boot_id, patient, session_id, body in found:
+        yield Row(
+            seq=seq,
+            prev_hash=prev_hash,
+            hash=this_hash,
+            kind=kind,
+            utc_us=utc_us,
+            mono_ns=mono_ns,
+            boot_id=boot_id,
+            patient=patient,
+            session_id=session_id,
+            body=body,
+        )
 
 
 def hash_at(connection: Connection, seq: int) -> str | None:
@@ -153,7 +108,7 @@ def high_water_utc_us(connection: Connection) -> int | None:
     return connection.execute(sa.select(sa.func.max(ENTRIES.c.utc_us))).scalar()
 
 
-def open_session_rows(connection: Connection) -> Iterator[Row]:
+def open_session_rows(connection: Connection) -> tuple[Row, ...]:
     """The opening rows of all sessions that nobody closed."""
     closed = ENTRIES.alias()
     is_closed = sa.exists().where(closed.c.kind == "session_closed", closed.c.session_id == ENTRIES.c.session_id)
@@ -166,26 +121,43 @@ def patient_of(connection: Connection, session_id: str) -> str | None:
     return connection.execute(sa.select(ENTRIES.c.patient).where(*where)).scalar()
 
 
-def take_lease(connection: Connection, *, patient: str, session_id: str, chair: str, token: int, moment: Moment) -> None:
+def last_of_kind(connection: Connection, kind: str, patient: str | None) -> Row | None:
+    """The latest row of a kind, of one patient or of none."""
+    last = sa.select(sa.func.max(ENTRIES.c.seq)).where(ENTRIES.c.kind == kind, ENTRIES.c.patient == patient)
+    found = rows(connection, ENTRIES.c.seq == last.scalar_subquery())
+    return found[0] if found else None
+
+
+def settled_no(connection: Connection, journal: str) -> int:
+    """Up to which of its rows a chair's journal is in the ledger; 0: nothing of it."""
+    settled = [row.content() for row in rows(connection, ENTRIES.c.kind == "journal_settled")]
+    return max((body.last_no for body in settled if isinstance(body, JournalSettled) and body.journal == journal), default=0)
+
+
+# ---- leases ------------------------------------------------------------------------------------------------------------
+# `clock` is the ledger's own: the server's where there is one, so that chairs whose clocks differ agree on when a lease ends.
+
+
+def take_lease(connection: Connection, *, patient: str, session_id: str, chair: str, token: int, clock: Moment) -> None:
     """The patient is this session's alone until it is closed."""
     lease = {"patient": patient, "session_id": session_id, "chair": chair, "token": token}
-    connection.execute(LEASES.insert(), lease | _lease_end(moment))
+    connection.execute(LEASES.insert(), lease | _lease_end(clock))
 
 
-def renew_lease(connection: Connection, session_id: str, token: int, moment: Moment) -> bool:
+def renew_lease(connection: Connection, session_id: str, token: int, clock: Moment) -> bool:
     """False if the lease is no longer this session's under this token."""
     renewed = connection.execute(
-        LEASES.update().where(LEASES.c.session_id == session_id, LEASES.c.token == token).values(**_lease_end(moment))
+        LEASES.update().where(LEASES.c.session_id == session_id, LEASES.c.token == token).values(**_lease_end(clock))
     )
     return renewed.rowcount == 1
 
 
-def lease_is_held(connection: Connection, session_id: str, token: int, moment: Moment) -> bool:
+def lease_is_held(connection: Connection, session_id: str, token: int, clock: Moment) -> bool:
     """Whether the lease is this session's under this token and runs on, by either clock that can tell."""
     lease = connection.execute(sa.select(LEASES).where(LEASES.c.session_id == session_id, LEASES.c.token == token)).first()
-    if lease is None or moment.utc_us >= lease.expires_utc_us:
+    if lease is None or clock.utc_us >= lease.expires_utc_us:
         return False
-    return bool(moment.boot_id != lease.boot_id or moment.mono_ns < lease.expires_mono_ns)
+    return bool(clock.boot_id != lease.boot_id or clock.mono_ns < lease.expires_mono_ns)
 
 
 def chair_holds_lease(connection: Connection, chair: str) -> bool:
@@ -196,34 +168,9 @@ def drop_lease(connection: Connection, session_id: str) -> None:
     connection.execute(LEASES.delete().where(LEASES.c.session_id == session_id))
 
 
-def _lease_end(moment: Moment) -> dict[str, int | str]:
+def _lease_end(clock: Moment) -> dict[str, int | str]:
     return {
-        "boot_id": moment.boot_id,
-        "expires_utc_us": moment.utc_us + LEASE_TTL_S * 1_000_000,
-        "expires_mono_ns": moment.mono_ns + LEASE_TTL_S * 1_000_000_000,
+        "boot_id": clock.boot_id,
+        "expires_utc_us": clock.utc_us + LEASE_TTL_S * 1_000_000,
+        "expires_mono_ns": clock.mono_ns + LEASE_TTL_S * 1_000_000_000,
     }
-
-
-def _sqlite_path(url: str) -> Path:
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise LedgerUnavailable("the address is no database URL", url, "Write sqlite:///FILE.") from error
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.query:
-        raise LedgerUnavailable("only SQLite files without options are supported", parsed.render_as_string(), "Write sqlite:///FILE.")
-    return Path(parsed.database).absolute()
-
-
-def _create_file(path: Path) -> None:
-    """A new file is its owner's alone: it names patients."""
-    try:
-        path.touch(mode=0o600)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise LedgerUnavailable(
-            f"cannot be created or written ({error.strerror})", str(path), "Check the folder and its rights."
-        ) from error
-
-
-def _on_begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options()["begin"])

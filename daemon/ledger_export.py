@@ -1,21 +1,25 @@
 """The ledger as others read it: sessions and trains as JSON or CSV, with every stored row beside them.
 
-Owns the shape of the export, not the counting.
+Owns the shape of the export, not the counting. A ledger of any size passes through piece by piece.
 """
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
+from daemon import ledger_db
 from daemon.ledger import Row, Value
+from daemon.ledger_db import ENTRIES
 from daemon.ledger_fold import Doses, Session, Stray, Train, fold
-from daemon.ledger_store import first_bad_seq
+from daemon.ledger_store import Ledger
+from daemon.ledger_verify import first_fault
 
-SCHEMA: Literal["atmsd.ledger/1"] = "atmsd.ledger/1"
+SCHEMA = "atmsd.ledger/1"
 
 
 class FirstBad(Value, frozen=True, kw_only=True):
@@ -87,26 +91,74 @@ class RowExport(Value, frozen=True, kw_only=True):
     body: msgspec.Raw
 
 
-class LedgerExport(Value, frozen=True, kw_only=True):
-    """The whole ledger. `ungranted` holds pulses that no open session held."""
+def export_json(ledger: Ledger) -> Iterator[str]:
+    """The whole ledger as one JSON object, in pieces: `schema`, `verified`, `sessions`, `ungranted`, `rows`.
 
-    schema: Literal["atmsd.ledger/1"]
-    verified: Literal[True] | FirstBad
-    sessions: tuple[SessionExport, ...]
-    ungranted: tuple[UngrantedExport, ...]
-    rows: tuple[RowExport, ...]
+    `ungranted` are pulses that no open session held. Raises LedgerDamaged when a row cannot be understood.
+    """
+    with ledger.reading() as connection:
+        fault = first_fault(ledger_db.stream(connection))
+        verified: bool | FirstBad = True if fault is None else FirstBad(first_bad_seq=fault.seq)
+        yield f'{{"schema":{_json(SCHEMA)},"verified":{_json(verified)},"sessions":['
+        strays = list(_strays_outside(connection))
+        sessions = _Listed()
+        for doses in _each_session(connection):
+            strays += doses.strays
+            yield from (sessions.item(session_export(session)) for session in doses.sessions.values())
+        yield '],"ungranted":['
+        ungranted = _Listed()
+        yield from (ungranted.item(_ungranted(stray)) for stray in sorted(strays, key=lambda stray: stray.seq))
+        yield '],"rows":['
+        listed = _Listed()
+        yield from (listed.item(_row(row)) for row in ledger_db.stream(connection))
+        yield "]}\n"
 
 
-def export_ledger(rows: Sequence[Row]) -> LedgerExport:
-    """Everything that the rows say. Raises LedgerDamaged when one cannot be understood."""
-    doses, bad = fold(Doses(), rows), first_bad_seq(rows)
-    return LedgerExport(
-        schema=SCHEMA,
-        verified=True if bad is None else FirstBad(first_bad_seq=bad),
-        sessions=tuple(session_export(session) for session in doses.sessions.values()),
-        ungranted=tuple(_ungranted(stray) for stray in doses.strays),
-        rows=tuple(_row(row) for row in rows),
-    )
+def export_csv(ledger: Ledger) -> Iterator[str]:
+    """One line a train, with what its session says beside it; times of single pulses are left to the JSON. Raises LedgerDamaged."""
+    of_session = ("session_id", "patient", "protocol", "chair", "state", "opened_utc", "closed_utc")
+    of_train = tuple(name for name in TrainExport.__struct_fields__ if name != "pulse_mono_ns")
+    yield _line(of_session + of_train)
+    with ledger.reading() as connection:
+        for doses in _each_session(connection):
+            for session in map(session_export, doses.sessions.values()):
+                head = [getattr(session, name) for name in of_session]
+                yield from (_line((*head, *(getattr(train, name) for name in of_train))) for train in session.trains)
+
+
+class _Listed:
+    """Items of a JSON list, one after the other."""
+
+    def __init__(self) -> None:
+        self._before = "\n"
+
+    def item(self, value: object) -> str:
+        text, self._before = self._before + _json(value), ",\n"
+        return text
+
+
+def _each_session(connection: Connection) -> Iterator[Doses]:
+    """Each session by itself, in the order of their opening, with the stray pulses that came after its end."""
+    opened = sa.select(ENTRIES.c.session_id).where(ENTRIES.c.kind == "session_opened").order_by(ENTRIES.c.seq)
+    for session_id in connection.execute(opened).scalars().all():
+        yield fold(Doses(), ledger_db.rows(connection, ENTRIES.c.session_id == session_id))
+
+
+def _strays_outside(connection: Connection) -> tuple[Stray, ...]:
+    """Pulses of no session that this ledger knows."""
+    opened = sa.select(ENTRIES.c.session_id).where(ENTRIES.c.kind == "session_opened")
+    is_outside = sa.or_(ENTRIES.c.session_id.is_(None), ENTRIES.c.session_id.not_in(opened))
+    return fold(Doses(), ledger_db.stream(connection, ENTRIES.c.kind == "ungranted", is_outside)).strays
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _line(cells: tuple[object, ...]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
 
 
 def session_export(session: Session) -> SessionExport:
@@ -132,19 +184,6 @@ def session_export(session: Session) -> SessionExport:
         trains=tuple(_train(train) for train in session.trains),
         ungranted=tuple(_ungranted(stray) for stray in session.strays),
     )
-
-
-def trains_csv(sessions: Sequence[SessionExport]) -> str:
-    """One line a train, with what its session says beside it; times of single pulses are left to the JSON."""
-    of_session = ("session_id", "patient", "protocol", "chair", "state", "opened_utc", "closed_utc")
-    of_train = tuple(name for name in TrainExport.__struct_fields__ if name != "pulse_mono_ns")
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(of_session + of_train)
-    for session in sessions:
-        head = [getattr(session, name) for name in of_session]
-        table.writerows([*head, *(getattr(train, name) for name in of_train)] for train in session.trains)
-    return text.getvalue()
 
 
 def utc_text(utc_us: int) -> str:

@@ -3,15 +3,17 @@
 Pure. It can count too much after a crash, never too little: what has no final receipt counts in full, of two receipts the larger counts.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
-from daemon.day import DoseReason, Proposed, Segment
+from daemon.day import Segment
 from daemon.ledger import (
     Body,
     Closed,
+    External,
+    ExternalWithdrawn,
     Intent,
     IntentMade,
     Moment,
@@ -25,11 +27,7 @@ from daemon.ledger import (
     Standing,
     UngrantedSeen,
 )
-from daemon.limits import Limits
 from daemon.purpose import Purpose
-
-# A grant not begun 2 s after its first moment is void, so that a stale one can never fire.
-GRANT_WINDOW_NS = 2_000_000_000
 
 
 class Basis(StrEnum):
@@ -71,6 +69,18 @@ class Train:
     is_settled: bool = False
     reconciled_pulses: int | None = None
 
+    def with_receipt(self, seen: SeenReceipt, *, settles: bool) -> "Train":
+        """Written out, for a ledger has hundreds of thousands of them."""
+        return Train(
+            run_id=self.run_id,
+            grant_no=self.grant_no,
+            moment=self.moment,
+            intent=self.intent,
+            receipts=(*self.receipts, seen),
+            is_settled=self.is_settled or settles,
+            reconciled_pulses=self.reconciled_pulses,
+        )
+
     @cached_property
     def said_pulses(self) -> int:
         """The most that any receipt said."""
@@ -100,6 +110,8 @@ class Train:
         spans = [span for seen in self.receipts if (span := self._receipt_span(seen)) is not None]
         if self.basis is not Basis.RECEIPT:
             spans.append(self._widest_span())
+        if len(spans) == 1 and spans[0].count == self.counted_pulses:
+            return spans[0]
         last = max(spans, key=lambda span: span.last_utc_us)
         return replace(last, count=self.counted_pulses, first_utc_us=min(span.first_utc_us for span in spans))
 
@@ -159,6 +171,18 @@ class Session:
     closed: SessionClosed | None = None
     closed_utc_us: int | None = None
 
+    def with_trains(self, trains: tuple[Train, ...]) -> "Session":
+        """Written out, for a ledger has hundreds of thousands of them."""
+        return Session(
+            session_id=self.session_id,
+            opened=self.opened,
+            moment=self.moment,
+            trains=trains,
+            strays=self.strays,
+            closed=self.closed,
+            closed_utc_us=self.closed_utc_us,
+        )
+
     @property
     def request(self) -> OpenRequest:
         return self.opened.request
@@ -194,10 +218,17 @@ class Session:
         """The pulses given so far; None if there are none."""
         return _segment(self.session_id, self.parts, self.request.purpose) if self.parts else None
 
-    @property
+    @cached_property
     def segments(self) -> tuple[Segment, ...]:
-        """What the session has given so far, as the day counts it."""
-        return () if self.segment is None else (self.segment,)
+        """What the session has given so far, as the day counts it.
+
+        In a search for the motor threshold only what was asked for counts as such: all else the device gave counts as treatment.
+        """
+        if self.request.purpose is Purpose.TREATMENT:
+            return () if self.segment is None else (self.segment,)
+        asked, unasked = _asked_and_not(self)
+        searched = () if not asked else (_segment(self.session_id, asked, Purpose.MT),)
+        return searched + (() if not unasked else (_segment(f"ungranted-{self.session_id}", unasked),))
 
     def reserved_segment(self, now_utc_us: int) -> Segment:
         """The whole reservation, as whoever does not run this session has to see it: any pulse may fall until now."""
@@ -225,6 +256,27 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class ExternalSession:
+    """A session given elsewhere. `entry`: the number of its row."""
+
+    entry: int
+    patient: str
+    entered: External
+
+    @property
+    def segment(self) -> Segment:
+        """One session of treatment. Nobody here saw its pulses, so that its time proves nothing about the clock."""
+        return Segment(
+            session_id=f"external-{self.entry}",
+            commanded=self.entered.pulses,
+            acknowledged=self.entered.pulses,
+            first_pulse_utc_us=self.entered.first_pulse_utc_us,
+            last_pulse_utc_us=self.entered.last_pulse_utc_us,
+            last_pulse_is_bound=True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Doses:
     """All that the folded rows say: sessions by id in the order of their opening, and pulses that no open session holds.
 
@@ -234,6 +286,7 @@ class Doses:
     sessions: Mapping[str, Session] = field(default_factory=dict)
     strays: tuple[Stray, ...] = ()
     summed: Mapping[str, tuple[Segment, ...]] = field(default_factory=dict)
+    externals: tuple[ExternalSession, ...] = ()
 
     @property
     def open_sessions(self) -> tuple[Session, ...]:
@@ -246,6 +299,7 @@ class Doses:
             is_own = session.closed is not None or session.session_id == running
             parts += session.segments if is_own else (session.reserved_segment(now_utc_us),)
         parts += [_segment(f"ungranted-{stray.seq}", (stray.pulses,)) for stray in self.strays]
+        parts += [external.segment for external in self.externals]
         return tuple(parts)
 
 
@@ -254,7 +308,7 @@ def fold(doses: Doses, rows: Iterable[Row]) -> Doses:
 
     Trains of a session that was only summed up cannot be added to: `needs_whole_session` tells such rows.
     """
-    sessions, strays = dict(doses.sessions), list(doses.strays)
+    sessions, strays, externals = dict(doses.sessions), list(doses.strays), doses.externals
     for row in rows:
         body = row.content()
         session = sessions.get(row.session_id) if row.session_id is not None else None
@@ -264,7 +318,11 @@ def fold(doses: Doses, rows: Iterable[Row]) -> Doses:
             sessions[session.session_id] = _with_row(session, row, body)
         elif isinstance(body, UngrantedSeen) and row.patient is not None:
             strays.append(_stray(row.seq, row.moment, body))
-    return Doses(sessions=sessions, strays=tuple(strays), summed=doses.summed)
+        elif isinstance(body, External) and row.patient is not None:
+            externals += (ExternalSession(row.seq, row.patient, body),)
+        elif isinstance(body, ExternalWithdrawn):
+            externals = tuple(each for each in externals if each.entry != body.entry)
+    return Doses(sessions=sessions, strays=tuple(strays), summed=doses.summed, externals=externals)
 
 
 def needs_whole_session(doses: Doses, row: Row) -> bool:
@@ -288,100 +346,49 @@ def standing(session: Session, receipt: Receipt) -> Standing:
     return Standing.SETTLES if receipt.final else Standing.PROGRESS
 
 
-# ---- rules for the next train ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class IntentView:
-    """What the rules for a train look at."""
-
-    session: Session
-    intent: Intent
-    moment: Moment
-    lease_is_held: bool
-
-
-def _train_gap_is_kept(view: IntentView) -> bool:
-    """No pulse before the last possible one and the gap; one given under another boot's clock cannot be compared and refuses."""
-    return all(
-        part.boot_id == view.moment.boot_id and view.intent.not_before_ns >= part.last_mono_ns + view.session.request.train_gap_ns
-        for part in view.session.parts
-    )
-
-
-def _grant_no_rises(view: IntentView) -> bool:
-    return all(train.grant_no < view.intent.grant_no for train in view.session.trains if train.run_id == view.intent.run_id)
-
-
-INTENT_RULES: Mapping[DoseReason, Callable[[IntentView], bool]] = {
-    DoseReason.SESSION_NOT_OPEN: lambda view: view.session.closed is None,
-    DoseReason.LEASE_LOST: lambda view: view.lease_is_held,
-    DoseReason.INTENT_OPEN: lambda view: not view.session.open_trains,
-    DoseReason.GRANT_NOT_RISING: _grant_no_rises,
-    DoseReason.GRANT_WINDOW: lambda view: 0 < view.intent.expires_ns - view.intent.not_before_ns <= GRANT_WINDOW_NS,
-    DoseReason.SESSION_PULSES: lambda view: view.session.counted_pulses + view.intent.pulses <= view.session.request.planned_pulses,
-    DoseReason.TRAIN_GAP: _train_gap_is_kept,
-    DoseReason.SET_POINT: lambda view: view.intent.amplitude_pct <= view.session.request.set_point_mso,
-}
-
-
-def intent_reasons(view: IntentView) -> tuple[DoseReason, ...]:
-    """Every reason against this train that lies in its own session."""
-    return tuple(reason for reason, holds in INTENT_RULES.items() if not holds(view))
-
-
-def amplitude_reasons(request: OpenRequest, amplitude_pct: int, limits: Limits) -> tuple[DoseReason, ...]:
-    """Every reason against this amplitude and protocol under `limits`. The motor threshold is the measured one, in %MSO."""
-    must_hold = {
-        DoseReason.PROTOCOL_NOT_ALLOWED: limits.allowed_protocols is None or request.protocol in limits.allowed_protocols,
-        DoseReason.INTENSITY: request.rmt_mso is None or amplitude_pct * 100 <= limits.max_intensity_pct_rmt * request.rmt_mso,
-        DoseReason.SET_POINT: amplitude_pct <= limits.max_set_point_mso,
-    }
-    return tuple(reason for reason, holds in must_hold.items() if not holds)
-
-
-def proposed_rest(session: Session, intent: Intent, moment: Moment) -> Proposed:
-    """The rest of a session as a start of its own: the train that is asked for and all that the plan has after it."""
-    given = session.counted_pulses
-    return Proposed(
-        first_pulse_utc_us=moment.utc_us,
-        planned_pulses=max(session.request.planned_pulses - given, intent.pulses),
-        resume_session_id=session.session_id,
-        mono_ns=moment.mono_ns,
-        boot_id=moment.boot_id,
-    )
-
-
 # ---- one row -----------------------------------------------------------------------------------------------------------
+
+
+def _asked_and_not(session: Session) -> tuple[tuple[Pulses, ...], tuple[Pulses, ...]]:
+    """Pulses that an intent asked for, and all others: strays, receipts nobody asked for, and what a train gave beyond its intent."""
+    asked, unasked = [], [stray.pulses for stray in session.strays]
+    for train in session.trains:
+        if train.pulses is None:
+            continue
+        wanted = 0 if train.intent is None else min(train.counted_pulses, train.intent.pulses)
+        asked += [replace(train.pulses, count=wanted)] if wanted else []
+        unasked += [replace(train.pulses, count=train.counted_pulses - wanted)] if train.counted_pulses > wanted else []
+    return tuple(asked), tuple(unasked)
 
 
 def _with_row(session: Session, row: Row, body: Body) -> Session:
     match body:
         case IntentMade(intent=intent):
             train = Train(run_id=intent.run_id, grant_no=intent.grant_no, moment=row.moment, intent=intent)
-            return replace(session, trains=(*session.trains, train))
+            return session.with_trains((*session.trains, train))
         case ReceiptTaken(receipt=receipt):
             return _with_receipt(session, receipt, row.moment)
         case UngrantedSeen() as seen:
             return replace(session, strays=(*session.strays, _stray(row.seq, row.moment, seen)))
         case Reconciled(reconciliation=reconciliation):
             found = {(train.run_id, train.grant_no): train.pulses for train in reconciliation.trains}
-            return replace(session, trains=tuple(_with_finding(train, found) for train in session.trains))
+            return session.with_trains(tuple(_with_finding(train, found) for train in session.trains))
         case SessionClosed() as closed:
             return replace(session, closed=closed, closed_utc_us=row.utc_us)
     return session
 
 
 def _with_receipt(session: Session, receipt: Receipt, moment: Moment) -> Session:
-    rank = standing(session, receipt)
     train = session.train(receipt.run_id, receipt.grant_no)
     if train is None:
-        unasked = Train(run_id=receipt.run_id, grant_no=receipt.grant_no, moment=moment, intent=None)
-        return replace(session, trains=(*session.trains, replace(unasked, receipts=(SeenReceipt(receipt, moment),))))
-    settles = receipt.final and rank in (Standing.SETTLES, Standing.DIFFERS)
-    changed = replace(train, receipts=(*train.receipts, SeenReceipt(receipt, moment)), is_settled=train.is_settled or settles)
-    place = next(place for place in range(len(session.trains) - 1, -1, -1) if session.trains[place] is train)
-    return replace(session, trains=(*session.trains[:place], changed, *session.trains[place + 1 :]))
+        seen = (SeenReceipt(receipt, moment),)
+        unasked = Train(run_id=receipt.run_id, grant_no=receipt.grant_no, moment=moment, intent=None, receipts=seen)
+        return session.with_trains((*session.trains, unasked))
+    settles = receipt.final and standing(session, receipt) in (Standing.SETTLES, Standing.DIFFERS)
+    changed = train.with_receipt(SeenReceipt(receipt, moment), settles=settles)
+    if session.trains[-1] is train:
+        return session.with_trains((*session.trains[:-1], changed))
+    return session.with_trains(tuple(changed if other is train else other for other in session.trains))
 
 
 def _with_finding(train: Train, found: Mapping[tuple[str, int], int]) -> Train:

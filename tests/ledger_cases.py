@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from daemon.day import DoseReason
-from daemon.ledger import Intended, Intent, Moment, Opened, OpenRequest, Receipt, Refused
+from daemon.ledger import Closed, CloseState, Intended, Intent, Moment, Opened, OpenRequest, Receipt, Refused, Settled
 from daemon.ledger_store import Ledger
 from daemon.limits import Limits
 from daemon.witness import Witness
@@ -15,6 +15,7 @@ MONDAY_13_UTC_US = 1_772_456_400_000_000  # 2026-03-02 13:00 UTC
 BOOT_NS = 5_000_000_000_000
 TRAIN_NS = 10_000_000_000
 LENGTH_NS = 1_840_000_000
+LAST_POSSIBLE_US = 3_000_000 + LENGTH_NS // 1000  # of a train intended now: expiry and length
 PULSES = 30
 
 LIMITS = Limits(
@@ -116,3 +117,25 @@ def intended(ledger: Ledger, asked: Intent, moment: Moment) -> Intent:
 def reasons(answer: object) -> set[DoseReason]:
     assert isinstance(answer, Refused), answer
     return set(answer.reasons)
+
+
+def given(ledger: Ledger, start_s: float, *, trains: int = 3, **changes: Any) -> str:
+    """A session of whole trains, closed."""
+    session = opened(ledger, at(start_s), **changes)
+    for train in range(1, trains + 1):
+        moment = at(start_s + 10 * train - 5)
+        asked = intended(ledger, intent(session, train, moment), moment)
+        assert isinstance(ledger.receive(receipt(asked), at(start_s + 10 * train)), Settled)
+    state = CloseState.COMPLETE if trains == 3 else CloseState.PARTIAL
+    ledger.close_session(session.session_id, state, "done", at(start_s + 10 * trains + 5))
+    return session.session_id
+
+
+def counted(ledger: Ledger) -> int:
+    return sum(session.counted_pulses for session in ledger.doses().sessions.values())
+
+
+def last_pulse_us(closed: object) -> int:
+    assert isinstance(closed, Closed)
+    assert closed.last_pulse_utc_us is not None
+    return closed.last_pulse_utc_us

@@ -9,18 +9,19 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from daemon.ledger import Closed, CloseState, Intended, Moment, Opened
-from daemon.ledger_store import Ledger
 from daemon.witness import Witness
-from tests.ledger_cases import LIMITS, at, intent, open_ledger, receipt, request
+from tests.engines import Place
+from tests.ledger_cases import LIMITS, at, intent, receipt, request
 
 TRAINS = 2
 
 
-def one_session(folder: Path, start_s: float) -> None:
+def one_session(place: Place, start_s: float, name: str = "1") -> None:
     """Opens, and for each train: intends, fires, receives; then closes. What was fired is on disk before its receipt is."""
-    ledger = open_ledger(folder, witness=Witness(folder / "chair-1.seen"))
-    ledger.recover("chair-1", at(start_s))
-    session = ledger.open_session(request(), at(start_s))
+    folder, chair, ledger = place.folder / name, f"chair-{name}", place.open(witness=Witness(place.folder / f"chair-{name}.seen"))
+    folder.mkdir(exist_ok=True)
+    ledger.recover(chair, at(start_s))
+    session = ledger.open_session(request(patient=f"P{name}", chair=chair), at(start_s))
     if not isinstance(session, Opened):
         return
     note(folder / "opened", 1)
@@ -91,61 +92,59 @@ def die_at(step: int) -> None:
     call_at_each_step(count)
 
 
-def deaths(folder: Path, work: Callable[[Path, float], None]) -> Iterator[Path]:
-    """One folder for each point at which a session can be killed, until it survives to its end."""
+def deaths(place: Place) -> Iterator[int]:
+    """Numbers of the points at which a session can be killed, until one survives; each is a patient and a chair of its own."""
     step = 0
     killed = signal.SIGKILL.value
     while killed:
         step += 1
-        here = folder / f"death-{step}"
-        here.mkdir()
 
-        def session(here: Path = here, step: int = step) -> None:
+        def session(step: int = step) -> None:
             die_at(step)
-            work(here, 0.0)
+            one_session(place, 100.0 * step, str(step))
 
         killed = ending(forked(session))
-        yield here
+        yield step
 
 
-def test_kill_at_any_statement_loses_nothing(tmp_path: Path) -> None:
+def test_kill_at_any_statement_loses_nothing(place: Place) -> None:
+    place.open().close()
     points = 0
-    for folder in deaths(tmp_path, one_session):
-        points += 1
-        ledger = open_ledger(folder, witness=Witness(folder / "chair-1.seen"))
+    for points in deaths(place):
+        name, start_s, folder = str(points), 100.0 * points, place.folder / str(points)
+        ledger = place.open(witness=Witness(place.folder / f"chair-{name}.seen"))
         assert ledger.rewound() is None
-        assert ledger.verify() is None
         fired, settled = noted(folder / "fired"), noted(folder / "settled")
-        recovered = ledger.recover("chair-1", at(60, boot_id="boot-2"))
-        doses = ledger.doses()
+        recovered = ledger.recover(f"chair-{name}", at(start_s + 60, boot_id="boot-2"))
+        doses = ledger.doses(f"P{name}")
         counted = sum(session.counted_pulses for session in doses.sessions.values())
         assert fired <= counted <= max(fired, settled + 30)
         assert len(doses.sessions) >= noted(folder / "opened")
         assert not doses.open_sessions
         assert all(isinstance(each, Closed) and each.counted_pulses == counted for each in recovered)
-        verdict = ledger.verdict("P1", 90, LIMITS, at(61, boot_id="boot-2"))
+        verdict = ledger.verdict(f"P{name}", 90, LIMITS, at(start_s + 61, boot_id="boot-2"))
         assert (verdict.pulses_today, verdict.sessions_today) == (counted, int(counted > 0))
         assert ledger.verify() is None
         ledger.close()
     assert points > 80
 
 
-def test_kill_again_and_again_over_one_ledger_never_passes_a_limit(tmp_path: Path) -> None:
+def test_kill_again_and_again_over_one_ledger_never_passes_a_limit(place: Place) -> None:
     """Each life is killed at another step; the next one starts after the gap and finds what the last one left."""
     ends = []
     for life in range(12):
 
         def session(life: int = life) -> None:
             die_at(40 + 7 * life)
-            one_session(tmp_path, 1000.0 * life)
+            one_session(place, 1000.0 * life)
 
         ends.append(ending(forked(session)))
-        check(tmp_path, at(1000.0 * life + 60))
+        check(place, at(1000.0 * life + 60))
     assert ends.count(signal.SIGKILL) > 5
-    assert noted(tmp_path / "fired") > 5 * 30
+    assert noted(place.folder / "1" / "fired") > 5 * 30
 
 
-def test_kill_at_any_moment_loses_nothing(tmp_path: Path) -> None:
+def test_kill_at_any_moment_loses_nothing(place: Place) -> None:
     """The killer waits until the victim has taken a number of steps, and strikes wherever it is by then."""
     for life in range(8):
         reader, writer = os.pipe()
@@ -153,7 +152,7 @@ def test_kill_at_any_moment_loses_nothing(tmp_path: Path) -> None:
         def sessions(life: int = life, writer: int = writer) -> None:
             call_at_each_step(lambda: os.write(writer, b".") and None)
             for number in range(4):
-                one_session(tmp_path, 15_000.0 * life + 1000.0 * number)
+                one_session(place, 15_000.0 * life + 1000.0 * number)
 
         child = forked(sessions)
         os.close(writer)
@@ -163,29 +162,29 @@ def test_kill_at_any_moment_loses_nothing(tmp_path: Path) -> None:
         os.kill(child, signal.SIGKILL)
         ending(child)
         os.close(reader)
-        check(tmp_path, at(15_000.0 * life + 5000))
-    assert noted(tmp_path / "fired") > 8 * 30
+        check(place, at(15_000.0 * life + 5000))
+    assert noted(place.folder / "1" / "fired") > 8 * 30
 
 
-def check(folder: Path, moment: Moment) -> None:
+def check(place: Place, moment: Moment) -> None:
     """What must hold of the ledger after any death."""
-    ledger = open_ledger(folder, witness=Witness(folder / "chair-1.seen"))
+    ledger = place.open(witness=Witness(place.folder / "chair-1.seen"))
     assert ledger.rewound() is None
     assert ledger.verify() is None
     doses, verdict = ledger.doses(), ledger.verdict("P1", 90, LIMITS, moment)
-    assert noted(folder / "fired") <= sum(session.counted_pulses for session in doses.sessions.values())
+    assert noted(place.folder / "1" / "fired") <= sum(session.counted_pulses for session in doses.sessions.values())
     assert verdict.sessions_today <= LIMITS.max_sessions_per_day
     assert verdict.pulses_today <= LIMITS.max_pulses_per_day
     ledger.close()
 
 
-def test_reservation_is_whole_before_the_first_train(tmp_path: Path) -> None:
+def test_reservation_is_whole_before_the_first_train(place: Place) -> None:
     def opens() -> None:
-        ledger = open_ledger(tmp_path)
+        ledger = place.open()
         ledger.open_session(request(), at(0))
         os.kill(os.getpid(), signal.SIGKILL)
 
     assert ending(forked(opens)) == signal.SIGKILL
-    other: Ledger = open_ledger(tmp_path)
+    other = place.open()
     assert other.verdict("P1", 90, LIMITS, at(86_000)).pulses_rolling == 90
     other.close()

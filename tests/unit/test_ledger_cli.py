@@ -106,7 +106,7 @@ def test_recovered_session_is_marked(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.usefixtures("ledger")
 def test_verify_accepts_a_whole_chain(tmp_path: Path) -> None:
-    assert run(tmp_path, "verify") == "every row is as it was written\n"
+    assert run(tmp_path, "verify").startswith("every row is as it was written")
 
 
 @pytest.mark.usefixtures("ledger")

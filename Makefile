@@ -20,8 +20,10 @@ $(STAMP): requirements/runtime.txt requirements/dev.txt pyproject.toml
 demo: setup
 	$(VENV)/bin/atmsd demo
 
+# Processes and rooms need the machine for themselves: they run after the rest, which shares the cores.
 test: setup
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n auto tests/unit tests/property tests/contract
+	$(VENV)/bin/python -m pytest tests/faults tests/loop
 
 check: setup
 	$(VENV)/bin/ruff check .

@@ -11,7 +11,7 @@ import daemon.session
 from daemon.app import App
 from daemon.ipc import Aim
 from daemon.registrar import Registrar
-from daemon.treatment import Treatment, open_treatment
+from daemon.treatment import Treatment, dosed_by, open_treatment
 from tests.campaign.board import Board, set_clock_by
 from tests.campaign.hot_process import put_everywhere
 from tests.campaign.operator import Operator
@@ -36,6 +36,7 @@ def run_with_operator(argv: list[str], board: Board, treatments: Mapping[str, Tr
     """`open_plan` takes a patient's name for a path."""
     set_clock_by(board)
     put_everywhere("daemon", open_treatment, "open_treatment", lambda path, _config: treatments[path.name])
+    put_everywhere("daemon", dosed_by, "dosed_by", lambda treatment, _config, _record: treatment)  # the course is the campaign's own
     Registrar.begin = lambda _self, _treatment: True
     real_run = App.run
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.loop.rig import Fact, Room, wait
 
-TRUE_MSO, INTERVAL_NS = 47.0, 5_000_000_000
+TRUE_MSO, INTERVAL_NS = 47.0, 3_000_000_000
 REPORT_NS = 200_000_000  # the device's report of a pulse comes so much later at most
 CLOSE_TO_TRUE = 0.12  # of the true threshold: two and a half standard errors of a search by likelihood
 ASKED_AT_MOST = 3  # pulses whose signal a busy machine let go by
@@ -46,7 +46,7 @@ def export(config: Path) -> dict[str, Any]:
 
 def test_a_search_by_emg_finds_the_threshold_and_every_pulse_of_it_is_in_the_ledger(room: Room, lsl: dict[str, str]) -> None:
     config, stream = room.folder / "chair.toml", f"atmsd-test-emg-{os.getpid()}"
-    config.write_text(config.read_text() + f'\n[emg]\nstream = "{stream}"\n')
+    config.write_text(config.read_text() + f'\n[emg]\nstream = "{stream}"\n\n[limits]\nmin_mt_pulse_interval_s = 3\n')
     muscle = start(lsl, "sim", "muscle", "--truth", str(room.folder / "truth.jsonl"), "--stream", stream, "--seed", "3")
     daemon = start(lsl, "daemon", "run", "--config", str(config))
     try:

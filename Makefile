@@ -20,10 +20,10 @@ $(STAMP): requirements/runtime.txt requirements/dev.txt pyproject.toml
 demo: setup
 	$(VENV)/bin/atmsd demo
 
-# Processes and rooms need the machine for themselves: they run after the rest, which shares the cores.
+# The crash campaign and the rooms need the machine for themselves: they run after the rest, which shares the cores.
 test: setup
-	$(VENV)/bin/python -m pytest -n auto tests/unit tests/property tests/contract
-	$(VENV)/bin/python -m pytest tests/faults tests/loop
+	$(VENV)/bin/python -m pytest -n auto --ignore=tests/faults/test_crash_campaign.py tests/unit tests/property tests/contract tests/faults
+	$(VENV)/bin/python -m pytest tests/faults/test_crash_campaign.py tests/loop
 
 check: setup
 	$(VENV)/bin/ruff check .

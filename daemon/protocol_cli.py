@@ -255,7 +255,7 @@ def _print_figures(view: ProtocolView | CourseView) -> None:
     typer.echo(f"sha256 {view.sha256}")
     marks = {field: source.mark for source in view.sources for field in source.fields}
     for name, value in _figures(view).items():
-        _wrapped(f"{value!s:<36}{marks.get(name, '')}", f"  {name:<30}", " " * 32)
+        _wrapped(f"{value!s:<35} {marks.get(name, '')}", f"  {name:<30}", " " * 32)
     _wrapped(f"usable here: {'yes' if view.usable else 'no'}", "")
     _print_against(view.against)
 

@@ -236,6 +236,20 @@ def test_every_pulse_is_in_the_ledger_before_its_grant_leaves_and_its_receipt_fo
     at_chair(play)
 
 
+def test_a_receipt_of_another_run_is_kept_and_ends_no_pulse_of_this_one() -> None:
+    async def play(chair: Chair) -> None:
+        await chair.armed(evidence=Evidence.VISUAL)
+        chair.core.happen(HuntAsked(event=PulseWanted(amplitude_mso=45)))
+        grant = await chair.granted()
+        chair.hear(msgspec.structs.replace(zero_receipt(grant, ()), run_id="an earlier run"))
+        await chair.core.settled()
+        assert [name for name, _ in chair.book.entries] == ["open", "intend", "receipt"]
+        assert chair.core.search is not None
+        assert chair.core.search.pending is not None
+
+    at_chair(play)
+
+
 def test_a_pulse_that_the_ledger_refuses_is_never_granted_and_ends_the_search() -> None:
     async def play(chair: Chair) -> None:
         await chair.armed(evidence=Evidence.VISUAL)

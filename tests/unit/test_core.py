@@ -10,6 +10,7 @@ from daemon.alarms import Alarms
 from daemon.core import Core
 from daemon.messages import Step
 from daemon.session_words import Pending
+from tests.grant_chair import COURSE
 
 RECEIPT = ipc.Receipt(
     run_id="this run",
@@ -50,7 +51,7 @@ def heard(receipt: ipc.Receipt) -> tuple[Core, Book]:
         )
         core.run_id = "this run"
         pending = Pending(grant_no=7, train=1, stage="granted", not_before_ns=1, expires_ns=2)
-        core.state = msgspec.structs.replace(core.state, step=Step.DELIVER, session_id="S", lease_token=1, pending=pending)
+        core.state = msgspec.structs.replace(core.state, step=Step.DELIVER, course=COURSE, session_id="S", lease_token=1, pending=pending)
         core.hear(receipt)
         ledger = asyncio.create_task(core.run_ledger())
         await core.settled()
@@ -70,6 +71,7 @@ def test_a_receipt_of_another_run_is_kept_and_ends_no_train_of_this_one() -> Non
     assert core.state.step is Step.DELIVER
 
 
-def test_a_receipt_of_this_run_is_kept() -> None:
-    _, book = heard(RECEIPT)
+def test_a_receipt_of_this_run_is_kept_and_ends_its_train() -> None:
+    core, book = heard(RECEIPT)
     assert book.kept == [RECEIPT]
+    assert core.state.pending is None

@@ -2,13 +2,12 @@
 
 import contextlib
 import datetime
-import os
 import zoneinfo
 from pathlib import Path
 
 import msgspec
 
-from daemon.witness import sync_folder
+from daemon.durable import write_whole
 
 
 class _Remembered(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,11 +34,5 @@ class ChairMemory:
     def remember_hardware_stop(self, utc_s: float) -> None:
         """Where it cannot be written it holds until the next start, and is then asked for again."""
         self._remembered = _Remembered(hardware_stop_tested_on=self.today(utc_s))
-        fresh = self._path.with_name(f"{self._path.name}.new")
         with contextlib.suppress(OSError):
-            with fresh.open("wb") as file:
-                file.write(msgspec.json.encode(self._remembered))
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
-            sync_folder(self._path.parent)
+            write_whole(self._path, msgspec.json.encode(self._remembered))

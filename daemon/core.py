@@ -39,6 +39,7 @@ from daemon.session_words import (
     TrainBroken,
     VoidIntent,
 )
+from daemon.train_account import nothing_given
 from daemon.treatment import Treatment
 
 LEASE_RENEW_S = 10.0  # the patient's lease lasts 30 s
@@ -188,18 +189,7 @@ class Core:
 
     def _zero(self, pending: Pending, why: str) -> ipc.Receipt:
         """For a grant that verifiably never left this process."""
-        return ipc.Receipt(
-            run_id=self.run_id or "",
-            grant_no=pending.grant_no,
-            train=pending.train,
-            pulses=0,
-            confirmed=True,
-            broken=True,
-            why=(why,),
-            first_ns=None,
-            last_ns=None,
-            bursts=(),
-        )
+        return nothing_given(self.run_id or "", pending.grant_no, pending.train, (why,))
 
     # ---- the ledger's queue ----
 

@@ -1,7 +1,6 @@
 """The host's clocks as they are read: both at one moment, this boot, and whether a time source is in step. The shell of `clock_guard`."""
 
 import ctypes
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from daemon.clock_guard import Kept, Reading, confirmed, judge
+from daemon.durable import write_whole
 from daemon.ledger import LedgerUnavailable, Moment
-from daemon.witness import sync_folder
 
 STA_UNSYNC = 0x0040  # adjtimex(2): the kernel does not believe that its clock is in step
 TIME_ERROR = 5  # adjtimex(2): what it returns then
@@ -86,14 +85,8 @@ class ClockFile:
             raise LedgerUnavailable(f"what was kept of the clock cannot be read ({error})", str(self._path), remedy) from error
 
     def _write(self, kept: Kept) -> None:
-        fresh = self._path.with_name(f"{self._path.name}.new")
         try:
-            with fresh.open("wb") as file:
-                file.write(msgspec.json.encode(kept))
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
-            sync_folder(self._path.parent)
+            write_whole(self._path, msgspec.json.encode(kept))
         except OSError as error:
             what = f"what is kept of the clock cannot be written ({error.strerror})"
             raise LedgerUnavailable(what, str(self._path), "Check the disk and the folder's rights.") from error

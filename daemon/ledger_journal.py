@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from daemon.durable import sync_folder
 from daemon.ledger import (
     GENESIS_HASH,
     Body,
@@ -25,7 +26,6 @@ from daemon.ledger import (
 )
 from daemon.ledger_fold import Session, standing
 from daemon.ledger_sqlite import check_room
-from daemon.witness import sync_folder
 
 _LINE: msgspec.json.Decoder[Row] = msgspec.json.Decoder(Row)
 

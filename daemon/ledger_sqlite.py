@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.pool import NullPool
 
+from daemon.durable import sync_folder
 from daemon.ledger import LedgerUnavailable, Moment
-from daemon.witness import sync_folder
 
 BUSY_TIMEOUT_MS = 2000  # another chair's commit takes some ms; a lock held longer is a fault to be told
 # A day of ten sessions of sixty trains writes less than 50 MB, write-ahead log included: no session starts that could end on a full disk.

@@ -50,7 +50,7 @@ from daemon.session_words import (
     SessionOpened,
     TrainBegun,
 )
-from daemon.train_account import zero_receipt
+from daemon.train_account import nothing_given, zero_receipt
 
 LEASE_RENEW_S = 10.0
 THRESHOLD = "mt"  # what stands in a row where a treatment has its protocol
@@ -218,18 +218,7 @@ class ThresholdCore:
                 answer = await self._record.intend_train(self._intent(action, search.session_id, search.lease_token), limits)
                 self.happen(IntentAnswered(grant_no=pending.grant_no, answer=answer))
             case VoidPulse(pending=pending) if search.session_id is not None:
-                void = ipc.Receipt(
-                    run_id=self.run_id or "",
-                    grant_no=pending.grant_no,
-                    train=pending.train,
-                    pulses=0,
-                    confirmed=True,
-                    broken=True,
-                    why=("never granted",),
-                    first_ns=None,
-                    last_ns=None,
-                    bursts=(),
-                )
+                void = nothing_given(self.run_id or "", pending.grant_no, pending.train, ("never granted",))
                 await self._settle(void, search.session_id)
             case TakeReceipt(event=event) if search.session_id is not None:
                 await self._settle(event.receipt, search.session_id)

@@ -68,10 +68,15 @@ def receipt_of(train: Train, run_id: str, damaged: int) -> Receipt:
 
 def zero_receipt(grant: Grant, why: tuple[str, ...]) -> Receipt:
     """For a grant that was never begun."""
+    return nothing_given(grant.run_id, grant.grant_no, grant.train, why)
+
+
+def nothing_given(run_id: str, grant_no: int, train: int, why: tuple[str, ...]) -> Receipt:
+    """For a train of which it is certain that not one pulse of it was given."""
     return Receipt(
-        run_id=grant.run_id,
-        grant_no=grant.grant_no,
-        train=grant.train,
+        run_id=run_id,
+        grant_no=grant_no,
+        train=train,
         pulses=0,
         confirmed=True,
         broken=True,

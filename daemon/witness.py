@@ -3,12 +3,12 @@
 A ledger that is shorter than that, or differs there, is a restored backup, a copy or another database. What follows is not decided here.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from daemon.durable import write_whole
 from daemon.ledger import LedgerUnavailable, Value
 
 
@@ -51,23 +51,8 @@ class Witness:
 
     def remember(self, seen: Seen) -> None:
         """On disk when it returns. Raises LedgerUnavailable."""
-        fresh = self._path.with_name(f"{self._path.name}.new")
         try:
-            with fresh.open("wb") as file:
-                file.write(msgspec.json.encode(seen))
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
-            sync_folder(self._path.parent)
+            write_whole(self._path, msgspec.json.encode(seen))
         except OSError as error:
             what = f"the witness cannot be written ({error.strerror})"
             raise LedgerUnavailable(what, str(self._path), "Check the disk and the folder's rights.") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes a new name in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -147,8 +147,8 @@ class MagstimStimulator(MagstimCore):
         if fires:
             self._take_fire_answer(reply, now_ns)
         elif tells_status(reply):
-            self._follow_train(now_ns)
             self._report_acts(old, before_ns, now_ns)
+            self._follow_train(now_ns)
         self._check_condition(reply, now_ns)
         if answered is not None:
             self._take_answer(answered, now_ns)

@@ -31,6 +31,7 @@ from drivers.values import BurstFired, PanelAct, StimEvent, StimFault, StimRepor
 
 START_BELOW_C = 40  # the unit itself disarms, and cannot be armed, from 40 degrees C on (MAGIC)
 STOP_AT_C = 41  # house limit
+CUT_OUT_MARGIN_C = 2  # a coil that was last seen so near to the unit's own limit may have reached it since
 POLL_FREE_NS = 50_000_000  # before a start that was announced
 POLL_FREE_AFTER_NS = 100_000_000
 IDLE_WAKE_NS = 1_000_000_000
@@ -231,7 +232,7 @@ class MagstimCore:
 
     def _explain_drop(self, now_ns: int) -> None:
         """The unit left the armed state: its own limits first, then a hand at it."""
-        reasons = self._reasons_of_condition(self._start_temp_c)
+        reasons = self._reasons_of_condition(START_BELOW_C - CUT_OUT_MARGIN_C)
         if reasons:
             self._fail("the unit disarmed itself: " + "; ".join(reasons), LET_COOL, now_ns)
         elif now_ns - self._armed_ns >= SELF_DISARM_NS:

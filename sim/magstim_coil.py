@@ -20,6 +20,10 @@ class Windings:
     def pulse(self, amplitude_pct: float) -> None:
         self._rise_c += C_PER_JOULE * FULL_JOULES * (amplitude_pct / 100) ** 2
 
+    def warm_to(self, hotter_c: float) -> None:
+        """As after much use."""
+        self._rise_c = hotter_c - ROOM_C
+
     def pass_time(self, now_ns: int, heating_c_per_s: float) -> None:
         passed_ns = max(0, now_ns - self._at_ns)
         self._at_ns = max(now_ns, self._at_ns)

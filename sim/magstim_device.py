@@ -23,7 +23,8 @@ class MagstimDevice(MagstimMachine):
         self._reader = CommandReader(self.dialect)
         self._orders: deque[tuple[int, Heard]] = deque()
         self._frames: deque[tuple[int, bytes]] = deque()
-        self._free_ns = now_ns
+        self._free_ns = now_ns  # the line, for the next byte
+        self._last_due_ns = now_ns
 
     # ---- the line ---------------------------------------------------------------------------------------------------
 
@@ -32,9 +33,10 @@ class MagstimDevice(MagstimMachine):
         if self.faults.deaf:
             return
         for heard in self._reader.feed(data, now_ns):
-            delay_ns = COMMAND_NS + round(self.faults.reply_delay_ms * NS_PER_MS)
-            self._free_ns = max(now_ns, self._free_ns) + delay_ns
-            self._orders.append((self._free_ns, heard))
+            self._free_ns = max(now_ns, self._free_ns) + COMMAND_NS
+            due_ns = self._free_ns + round(self.faults.reply_delay_ms * NS_PER_MS)
+            self._last_due_ns = max(self._last_due_ns, due_ns)  # answers keep their order
+            self._orders.append((self._last_due_ns, heard))
 
     def say(self, reply: Reply, now_ns: int) -> None:
         frame = encode_reply(reply, self.dialect)

@@ -45,7 +45,7 @@ class MagstimMachine:
         self.unlock = UnlockCode(unlock.encode("latin-1")) if self.dialect.needs_unlock else None
         self._truth = truth
         self._table = read_table()
-        self._windings = Windings(now_ns)
+        self.windings = Windings(now_ns)
         self._trains_begun = 0
         self.coil_present = True
         self._power_on(now_ns)
@@ -87,7 +87,7 @@ class MagstimMachine:
 
     def _feel(self, now_ns: int) -> None:
         self._feel_ns = now_ns + FEEL_NS
-        self._windings.pass_time(now_ns, self.faults.heating_c_per_s)
+        self.windings.pass_time(now_ns, self.faults.heating_c_per_s)
         if self.armed and not self._may_stay_armed:
             self.disarm(now_ns)
 
@@ -95,7 +95,7 @@ class MagstimMachine:
 
     @property
     def _may_stay_armed(self) -> bool:
-        return self.coil_present and not self._windings.is_too_hot and not self.faults.error
+        return self.coil_present and not self.windings.is_too_hot and not self.faults.error
 
     @property
     def coil_is_ready(self) -> bool:
@@ -144,7 +144,7 @@ class MagstimMachine:
     @property
     def tenths_c(self) -> tuple[int, int]:
         broken = self.faults.reports_tenth_c
-        return self._windings.tenths_c if broken is None else (broken, broken)
+        return self.windings.tenths_c if broken is None else (broken, broken)
 
     # ---- acts, of a command or of a hand ----------------------------------------------------------------------------
 
@@ -219,8 +219,8 @@ class MagstimMachine:
         amplitude_pct = round(self.charge.pct) if pulse.power == "a" else self.settings.b_pct
         self._truth.pulse(now_ns, amplitude_pct, enabled=self.armed, train=self._train)
         self._armed_ns = now_ns
-        self._windings.pass_time(now_ns, self.faults.heating_c_per_s)
-        self._windings.pulse(amplitude_pct)
+        self.windings.pass_time(now_ns, self.faults.heating_c_per_s)
+        self.windings.pulse(amplitude_pct)
         self._next_pulse = next(self._to_come, None)
         if self.dialect.family is not Family.RAPID:
             self.charge.pause(now_ns + self.settings.pause_ns(self.settings.interval_steps == 0))

@@ -145,9 +145,15 @@ class MagstimLine:
 
     def make_ready(self, settings: TrainSettings = TRAIN) -> None:
         """Connected, prepared, armed and charged."""
+        self.make_ready_but_resting(settings)
+        self.until(StimState.READY)
+
+    def make_ready_but_resting(self, settings: TrainSettings) -> None:
+        """Armed and charged, in whatever pause the rules of energy ask for."""
         self.connect()
         assert self.prepare(settings).mismatches == ()
-        self.enable()
+        self.take(self.driver.enable(self.now_ns))
+        self.next(Ready)
 
     def enable(self) -> None:
         self.take(self.driver.enable(self.now_ns))

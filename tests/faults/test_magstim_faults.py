@@ -215,6 +215,21 @@ def test_nothing_is_armed_or_fired_while_the_daemon_is_not_heard(act: str) -> No
     assert encode_command(FIRE, line.device.dialect) not in step.send
 
 
+@pytest.mark.parametrize(("act", "age_ms"), [("enable", 751), ("start_train", 451)])
+def test_nothing_is_armed_or_fired_on_an_old_status(act: str, age_ms: int) -> None:
+    line = MagstimLine()
+    if act == "enable":
+        line.connect()
+        line.prepare()
+    else:
+        line.make_ready()
+    later_ns = line.driver.report.received_ns + age_ms * MS
+    line.driver.may_keep_alive(later_ns + 300 * MS)
+    step = getattr(line.driver, act)(later_ns)
+    assert any(isinstance(event, StimFault) and "its last status is too old" in event.what for event in step.events)
+    assert step.send == b""
+
+
 # ---- stopping -------------------------------------------------------------------------------------------------------
 
 

@@ -264,6 +264,17 @@ def test_after_the_alarm_the_host_is_silent_so_that_the_units_own_time_out_disar
     assert [event.confirmed for event in line.all(Disabled)] == [False, True]
 
 
+def test_unit_in_standby_that_still_reports_a_train_is_not_confirmed_off() -> None:
+    line = MagstimLine()
+    line.make_ready()
+    line.start()
+    line.faults.stuck_running = True
+    assert not line.stop().confirmed
+    assert not line.device.armed
+    line.faults.stuck_running = False
+    assert line.next(Disabled, 2000).confirmed
+
+
 def test_stop_that_is_pressed_again_during_that_silence_is_sent_at_once() -> None:
     line = MagstimLine()
     line.make_ready()
@@ -372,6 +383,16 @@ def test_one_lost_answer_while_ready_is_no_fault() -> None:
     line.run(2000)
     assert not line.all(StimFault)
     assert line.state() is StimState.READY
+
+
+def test_status_that_nobody_waits_for_is_late_and_freshens_nothing() -> None:
+    line = MagstimLine()
+    line.make_ready()
+    line.within(300, lambda: line.sent[-1][0] == line.now_ns)
+    line.run(40)  # its answer is there
+    known_ns = line.driver.report.received_ns
+    line.take(line.driver.feed(bytes.fromhex("78 8C 78 00 01 82"), line.now_ns + MS))
+    assert line.driver.report.received_ns == known_ns
 
 
 def test_setting_that_is_not_answered_is_in_doubt_and_ends_in_a_disarm() -> None:

@@ -7,7 +7,7 @@ does unless the daemon was heard lately (`may_keep_alive`).
 
 from drivers.magstim_asking import Answered
 from drivers.magstim_command_wire import FIRE
-from drivers.magstim_core import CALL, CHECK_CODE, CHECK_LINE, LET_COOL, LOOK_AT_UNIT, START_HOLD_NS, MagstimCore
+from drivers.magstim_core import CALL, CHECK_CODE, CHECK_COIL, CHECK_LINE, LOOK_AT_UNIT, START_HOLD_NS, MagstimCore
 from drivers.magstim_models import writing
 from drivers.magstim_phases import (
     ARM_ORDER,
@@ -187,7 +187,8 @@ class MagstimStimulator(MagstimCore):
 
     def _report_acts(self, old: Picture, before_ns: int, now_ns: int) -> None:
         new = self._talk.picture
-        is_ours = self._watch is not None and now_ns - self._armed_ns < OWN_FIRE_NS
+        watch = self._watch
+        is_ours = watch is not None and watch.ended_ns is not None and now_ns - watch.ended_ns < OWN_FIRE_NS
         if fired_unasked(old, new, self._phase) and not is_ours and self._wanted is not None:
             self._unasked = TrainWatch(self._wanted, before_ns)
             self._unasked.sent_ns = before_ns
@@ -202,7 +203,7 @@ class MagstimStimulator(MagstimCore):
         if self._phase in ARMED_PHASES:
             reasons = self._reasons_of_condition(self._stop_temp_c)
             if reasons:
-                self._fail("; ".join(reasons), LET_COOL, now_ns)
+                self._fail("; ".join(reasons), CHECK_COIL, now_ns)
         elif self._phase is Phase.IDLE and isinstance(reply, ErrorCode) and status is not None and status.error:
             reasons = condition_reasons(self._talk.picture, self._unit)
             self._tell_fault("; ".join(reasons), "Look the code up in the unit's manual.", now_ns)

@@ -41,7 +41,7 @@ CALL = "Press the unit's own stop or switch its mains off."
 CHECK_LINE = "Check that the stimulator is on and that its serial cable is plugged in."
 CHECK_CODE = "Check the unlock code of this unit, and that its own screen is unplugged."
 LOOK_AT_UNIT = "Look at the unit, then prepare again."
-LET_COOL = "Let the coil cool; check its plug."
+CHECK_COIL = "Look at the unit and its coil: plug, safety switch, temperature."
 
 
 class MagstimCore:
@@ -219,7 +219,7 @@ class MagstimCore:
 
     def _rest(self, now_ns: int) -> None:
         self._phase = Phase.IDLE
-        self._safing = None
+        self._safing = self._watch = None
         self._poll_ns = now_ns
 
     def _secure_again(self, now_ns: int) -> None:
@@ -234,7 +234,7 @@ class MagstimCore:
         """The unit left the armed state: its own limits first, then a hand at it."""
         reasons = self._reasons_of_condition(START_BELOW_C - CUT_OUT_MARGIN_C)
         if reasons:
-            self._fail("the unit disarmed itself: " + "; ".join(reasons), LET_COOL, now_ns)
+            self._fail("the unit disarmed itself: " + "; ".join(reasons), CHECK_COIL, now_ns)
         elif now_ns - self._armed_ns >= SELF_DISARM_NS:
             self._fail("the unit disarmed itself: armed for a minute and nothing was fired", "Arm again when all is ready.", now_ns)
         else:
@@ -254,9 +254,9 @@ class MagstimCore:
         """Every pulse that somebody else's start may have given until the unit was confirmed off."""
         unasked_train, self._unasked = self._unasked, None
         if unasked_train is not None:
-            given = unasked_train.begun_by(now_ns)
-            self._events += [BurstFired(at_ns=now_ns, didt_a_per_us=None, asked=False)] * given
-            self._energy.fired(now_ns, self._joules(replace(unasked_train.settings, bursts=given)), 0.0)
+            given = replace(unasked_train.settings, bursts=unasked_train.begun_by(now_ns))
+            self._events += [BurstFired(at_ns=now_ns, didt_a_per_us=None, asked=False)] * given.bursts
+            self._energy.fired(now_ns, self._joules(given), self.least_gap_s(given))
 
     # ---- what must hold -----------------------------------------------------------------------------------------------------
 

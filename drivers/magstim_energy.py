@@ -26,11 +26,6 @@ def max_on_time_s(joules: float, rate_hz: float) -> float:
     return DAMAGE_J_PER_MINUTE / (joules * rate_hz) if joules * rate_hz else float("inf")
 
 
-def continuous_hz(joules: float) -> float:
-    """The rate that may be kept up for ever; infinite without energy."""
-    return CONTINUOUS_W / joules if joules else float("inf")
-
-
 def wait_s(joules: float, rate_hz: float, pulses: int) -> float:
     """The least pause after a train of a Rapid²."""
     return max(LEAST_WAIT_S, pulses * (joules * rate_hz - CONTINUOUS_W) / (CONTINUOUS_W * rate_hz))

@@ -19,7 +19,7 @@ from drivers.magstim_command_wire import (
     SetPowerB,
     SetPulses,
 )
-from drivers.magstim_energy import DAMAGE_J_PER_MINUTE, MINUTE_S
+from drivers.magstim_energy import DAMAGE_J_PER_MINUTE, MINUTE_S, max_on_time_s
 from drivers.magstim_frame_wire import Dialect, Family
 from drivers.magstim_table_wire import MAINS_V, PowerLimits
 from drivers.values import Refused, TrainSettings
@@ -149,11 +149,10 @@ def _train_reasons(settings: TrainSettings, unit: Unit, dialect: Dialect) -> lis
 
 
 def _energy_reasons(settings: TrainSettings, rate_tenth_hz: int, joules: float) -> list[str]:
-    watts = joules * rate_tenth_hz / 10
     pulses_in_a_minute = min(settings.bursts, rate_tenth_hz * MINUTE_S / 10)
     if pulses_in_a_minute * joules <= DAMAGE_J_PER_MINUTE:
         return []
-    return [f"{DAMAGE_J_PER_MINUTE / watts:.1f} s of this in any minute are all that the hardware bears"]
+    return [f"{max_on_time_s(joules, rate_tenth_hz / 10):.1f} s of this in any minute are all that the hardware bears"]
 
 
 def writing(settings: TrainSettings, unit: Unit, *, ignore_coil_switch: bool) -> tuple[Command, ...]:

@@ -223,7 +223,7 @@ class MagstimMachine:
         self.windings.pulse(amplitude_pct)
         self._next_pulse = next(self._to_come, None)
         if self.dialect.family is not Family.RAPID:
-            self.charge.pause(now_ns + self.settings.pause_ns(self.settings.interval_steps == 0))
+            self.charge.pause(now_ns + self.settings.pause_ns)
         elif pulse.is_last:
             self.charge.pause(now_ns + RECHARGE_RAPID_NS)
             self._end_train(now_ns)

@@ -9,7 +9,7 @@ MODELS = ("200", "bistim", "plus1", "rapid", "superrapid")
 DEFAULT_MODEL, DEFAULT_SOFTWARE = "rapid", "9.0"
 DEFAULT_UNLOCK = "aaaa-bbbbbbbb-00"  # made up; the bytes in the public descriptions
 _RATES = {"rapid": "rapid_240V", "superrapid": "super_240V", "plus1": "superplus1_240V"}
-FIRST_MILLISECONDS = {True: 10, False: 10}  # steps after switching: 1 ms in tenths, 10 ms in ms
+FIRST_STEPS = 10  # after the resolution was switched: 1 ms in tenths of one, or 10 ms
 FRESH_WAIT_TENTH_S, TRAIN_WAIT_TENTH_S = 1, 5
 
 
@@ -66,7 +66,7 @@ class Settings:
 
     def set_resolution(self, fine: bool) -> bool:
         self.high_resolution = fine
-        self.interval_steps = FIRST_MILLISECONDS[fine]
+        self.interval_steps = FIRST_STEPS
         return True
 
     def set_interval(self, steps: int) -> bool:
@@ -116,9 +116,10 @@ class Settings:
             return "1"
         return "4" if self.high_resolution else "2"
 
-    def pause_ns(self, now_is_simultaneous: bool) -> int:
-        """Before the next pulse of a 200² or pair of a BiStim²."""
-        if self.dialect.family is Family.BISTIM and not now_is_simultaneous:
+    @property
+    def pause_ns(self) -> int:
+        """Before the next pulse of a 200² or pair of a BiStim², whose two fired at once count as one."""
+        if self.dialect.family is Family.BISTIM and self.interval_steps:
             return 4_000_000_000
         seconds = 2 if self.a_pct < 50 else 3 if self.a_pct < 80 else 4
         return seconds * 1_000_000_000

@@ -160,6 +160,11 @@ class MagstimLine:
         self.next(Ready)
         self.until(StimState.READY)
 
+    def enable_again(self, settings: TrainSettings = TRAIN) -> None:
+        """After a stop: prepared and armed anew."""
+        assert self.prepare(settings).mismatches == ()
+        self.enable()
+
     def until(self, state: StimState, ms: float = 8000) -> None:
         self.within(ms, lambda: self.state() is state)
 

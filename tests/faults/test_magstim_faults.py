@@ -485,6 +485,20 @@ def test_pulses_by_the_trigger_input_are_told_one_by_one_and_never_too_few(setti
     assert all(event.didt_a_per_us is None for event in line.all(BurstFired))
 
 
+def test_trigger_input_just_after_the_unit_is_ready_again_is_not_taken_for_our_own_train() -> None:
+    line = MagstimLine()
+    line.make_ready(SINGLE)
+    line.fire()
+    line.until(StimState.READY)
+    line.stop()
+    line.enable_again(SINGLE)
+    line.run(100)
+    line.device.trigger(line.now_ns)
+    line.next(Disabled, 1500)
+    assert line.unasked_pulses == 1
+    assert len(line.truth.pulses_ns) == 2
+
+
 def test_unit_that_disarms_itself_after_its_minute_is_not_taken_for_a_pressed_stop() -> None:
     line = MagstimLine()
     line.make_ready()

@@ -485,6 +485,17 @@ def test_pulses_by_the_trigger_input_are_told_one_by_one_and_never_too_few(setti
     assert all(event.didt_a_per_us is None for event in line.all(BurstFired))
 
 
+def test_trigger_input_half_a_second_after_our_own_pulse_is_not_ours() -> None:
+    line = MagstimLine()
+    line.make_ready(SINGLE)
+    line.fire()
+    line.until(StimState.READY)
+    line.run(300)
+    line.device.trigger(line.now_ns)
+    line.next(Disabled, 1500)
+    assert line.unasked_pulses == 1
+
+
 def test_trigger_input_just_after_the_unit_is_ready_again_is_not_taken_for_our_own_train() -> None:
     line = MagstimLine()
     line.make_ready(SINGLE)

@@ -1,5 +1,7 @@
 """The Magstim driver under every moment, hand and byte: never unsafe, never an exception, every pulse accounted for."""
 
+from collections.abc import Callable
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -79,7 +81,7 @@ def test_daemon_that_falls_silent_at_any_moment_leaves_the_unit_disarmed_within_
     assert off_ns <= silent_ns + BEAT_NS + 35 * MS  # an answer of 25 ms may be under way
 
 
-HANDS = {
+HANDS: dict[str, Callable[[MagstimLine], None]] = {
     "power": lambda line: line.device.turn_power(60, line.now_ns),
     "arm": lambda line: line.device.arm(line.now_ns),
     "stop": lambda line: line.device.disarm(line.now_ns),

@@ -116,7 +116,7 @@ class PulsePose(Packet, frozen=True, kw_only=True):
     """Where the coil was at the newest exposure when the device reported this burst."""
 
     at_ns: int
-    didt_a_per_us: int
+    didt_a_per_us: int | None
     distance_mm: float | None
     exposed_ns: int | None
 

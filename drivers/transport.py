@@ -4,8 +4,11 @@ What a write leaves over is kept and sent when the descriptor has room; a frame 
 """
 
 import errno
+import fcntl
 import os
 import socket
+import sys
+import termios
 import time
 from pathlib import Path
 
@@ -16,15 +19,20 @@ from drivers.values import NotThere, Owned
 BACKLOG_LIMIT = 4096  # bytes: a device that takes nothing for so long is not there
 
 
-def open_serial(path: Path, baud: int) -> int:
+def open_serial(path: Path, baud: int, *, rts_low: bool = False) -> int:
     """Open the device behind `path` raw, 8N1, no handshake, non-blocking, and lock it against every other owner.
 
+    `rts_low`: the line RTS is held low from the first moment at which a program can (some trigger cables fire on it); the operating
+    system itself may raise it for an instant before. A port without modem lines, such as a pty, is taken as it is: see `rts_is_low`.
     Returns a descriptor whose lock lasts until its last copy is closed (a child that inherits it shares the lock).
     Raises Owned when someone else holds it, NotThere when it cannot be opened; nothing is written.
     """
     real = os.path.realpath(path)
     try:
-        port = serial.Serial(real, baud, timeout=0, exclusive=True)
+        port = serial.Serial(None, baud, timeout=0, exclusive=True)
+        port.rts = not rts_low
+        port.port = real
+        port.open()
     except serial.SerialException as error:
         if error.errno in (errno.EAGAIN, errno.EACCES) and os.access(real, os.R_OK | os.W_OK):
             raise Owned("another program owns this port", str(path), "Stop the other program; one owner only.") from error
@@ -35,6 +43,17 @@ def open_serial(path: Path, baud: int) -> int:
     port.close()
     os.set_blocking(fd, False)
     return fd
+
+
+def rts_is_low(fd: int) -> bool | None:
+    """Whether the open port's RTS is verified to be low; None where the port has no modem lines. Raises OSError for any other failure."""
+    try:
+        lines = fcntl.ioctl(fd, termios.TIOCMGET, b"\0\0\0\0")
+    except OSError as error:
+        if error.errno in (errno.ENOTTY, errno.EINVAL):
+            return None
+        raise
+    return not int.from_bytes(lines, sys.byteorder) & termios.TIOCM_RTS
 
 
 class Pipe:

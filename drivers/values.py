@@ -184,7 +184,7 @@ class BurstFired(msgspec.Struct, frozen=True, kw_only=True, tag="burst"):
     """The device's own receipt of a pulse or burst. `asked` is false when no train of ours was running."""
 
     at_ns: int
-    didt_a_per_us: int
+    didt_a_per_us: int | None  # None from a device that measures none
     asked: bool
 
 

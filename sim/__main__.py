@@ -9,6 +9,7 @@ PARTS = {
     "camera": ("sim.ndi_sim", "a tracker on TCP"),
     "magventure": ("sim.magventure_sim", "a stimulator on a pseudo terminal"),
     "muscle": ("sim.muscle", "a thumb that twitches, as an EMG stream of LSL"),
+    "magstim": ("sim.magstim_sim", "a stimulator of the other family on a pseudo terminal"),
     "room": ("sim.room", "camera, stimulator, patient and hands, with a chair's files beside them"),
     "operator": ("sim.operator", "somebody who treats the room's patient through the daemon"),
     "demo": ("sim.demo", "all of it, from plan to ledger, in one command"),

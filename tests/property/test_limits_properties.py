@@ -5,12 +5,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
-from daemon.ledger_rules import amplitude_reasons
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from daemon.day import DayVerdict, DoseReason, Proposed, Segment, day_verdict, mt_verdict
+from daemon.ledger_rules import amplitude_reasons
 from daemon.limits import LIMIT_NAMES, Layer, LimitFault, Limits, LimitsInvalid, LimitValue, Way, effective_limits, merge, product_layer
 from daemon.purpose import Purpose
 from tests.ledger_cases import LIMITS, MONDAY_13_UTC_US, request

@@ -42,13 +42,12 @@ def _say(text: str) -> None:
 @app.command()
 def run(config: ConfigOption) -> None:
     """Control one chair until told to stop."""
-    from daemon.devices import make_stimulator  # noqa: PLC0415  # each command loads what it needs, and no more
+    from daemon.devices import make_stimulator, stimulator_line  # noqa: PLC0415  # each command loads what it needs, and no more
     from daemon.supervise import Chair, ChairTaken, Supervisor  # noqa: PLC0415
 
     loaded = _load(config)
-    chair = Chair(
-        config=config.resolve(), lock=chair_lock(loaded), port=loaded.stimulator.port, make_stimulator=lambda: make_stimulator(loaded)
-    )
+    line = stimulator_line(loaded)
+    chair = Chair(config=config.resolve(), lock=chair_lock(loaded), line=line, make_stimulator=lambda: make_stimulator(loaded))
     try:
         code = Supervisor(chair, _say).run()
     except ChairTaken as error:
@@ -60,14 +59,14 @@ def run(config: ConfigOption) -> None:
 @app.command()
 def disarm(config: ConfigOption) -> None:
     """Disable the stimulator of a chair that nobody controls, and say whether it confirms."""
-    from daemon.devices import make_stimulator  # noqa: PLC0415
+    from daemon.devices import make_stimulator, stimulator_line  # noqa: PLC0415
     from daemon.supervise import ChairTaken, take_chair, take_port  # noqa: PLC0415
     from drivers.disarm import disarm as disarm_port  # noqa: PLC0415
 
     loaded = _load(config)
     try:
         take_chair(chair_lock(loaded))
-        fd = take_port(loaded.stimulator.port)
+        fd = take_port(stimulator_line(loaded))
     except ChairTaken as error:
         _say(str(error))
         raise typer.Exit(EX_UNAVAILABLE) from error

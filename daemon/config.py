@@ -14,6 +14,8 @@ import msgspec
 
 from daemon.limits import Layer, LimitFault, merge, product_layer
 from daemon.on_target import TargetLimits, loosened
+from daemon.sections import Section
+from daemon.stimulator_section import StimulatorSection, absolute_stimulator, stimulator_faults
 
 
 class ConfigError(Exception):
@@ -22,10 +24,6 @@ class ConfigError(Exception):
     def __init__(self, path: Path, faults: list[str]) -> None:
         super().__init__(f"{path}: " + "; ".join(faults))
         self.path, self.faults = path, faults
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
 
 
 class ChairSection(Section, frozen=True, kw_only=True):
@@ -99,26 +97,6 @@ class ToolsSection(Section, frozen=True, kw_only=True):
     coil: CoilTool
 
 
-class StimulatorSection(Section, frozen=True, kw_only=True):
-    """`events_per_burst` differs between device versions: read off the unit, signed with the site.
-
-    `coil_class` is what protocols are cleared for; without it none that names a class is used. A train longer than `longest_train_s` is
-    not handed to the device, for it would run on when the host dies.
-    """
-
-    kind: Literal["magventure"]
-    port: Path
-    model: Literal["x100", "x100-option"]
-    coil_type: int
-    events_per_burst: int
-    max_amplitude_pct_mso: int = 100
-    start_temp_c: int = 40  # the host's own limits, configurable downward only
-    stop_temp_c: int = 41
-    coil_class: Literal["figure-8", "circular", "double-cone", "h1", "h7"] | None = None
-    longest_train_s: float = 10.0
-    coil_serial: str | None = None  # as written on the coil: the device does not tell it
-
-
 class EmgSection(Section, frozen=True, kw_only=True):
     """The muscle's signal, a stream of LSL: its name, the channel counted from 0, the unit of its values.
 
@@ -173,8 +151,6 @@ class Config(Section, frozen=True, kw_only=True):
 Kind = TypeVar("Kind")
 SIMULATION_ONLY = "simulation only"
 CHAIR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # it becomes part of file names
-MAX_LONGEST_TRAIN_S = 1200  # the longest in use, 1200 pulses at 1 Hz
-MAX_TEMP_START_C, MAX_TEMP_STOP_C = 40, 41  # host limits for a coil that cuts out at about 43 degrees by itself
 LOOPBACK = re.compile(r"tcp://(127\.\d+\.\d+\.\d+|\[::1\]|localhost):\d+|ipc://.+")
 
 
@@ -250,7 +226,7 @@ def _absolute(config: Config, folder: Path) -> Config:
         config,
         site=site,
         tools=tools,
-        stimulator=replace(config.stimulator, port=here(config.stimulator.port)),
+        stimulator=absolute_stimulator(config.stimulator, folder),
         ledger=replace(config.ledger, url=url, state=state),
         network=NetworkSection(
             commands=_absolute_ipc(config.network.commands, folder), telemetry=_absolute_ipc(config.network.telemetry, folder)
@@ -314,14 +290,7 @@ def _device_faults(config: Config) -> list[str]:
     for key in ("calibrated_utc", "valid_until_utc"):
         if not _is_moment(getattr(config.tools.coil, key)):
             faults.append(f"[tools.coil].{key}: write a moment with its zone, such as 2026-01-31T12:00:00Z")
-    if not 0 < stimulator.max_amplitude_pct_mso <= 100:
-        faults.append("[stimulator].max_amplitude_pct_mso: must be 1 to 100")
-    if not 0 < stimulator.start_temp_c <= MAX_TEMP_START_C or not stimulator.start_temp_c <= stimulator.stop_temp_c <= MAX_TEMP_STOP_C:
-        faults.append(f"[stimulator].start_temp_c, stop_temp_c: at most {MAX_TEMP_START_C} and {MAX_TEMP_STOP_C}, start not above stop")
-    if not 0 < stimulator.longest_train_s <= MAX_LONGEST_TRAIN_S:
-        faults.append(f"[stimulator].longest_train_s: above 0, at most {MAX_LONGEST_TRAIN_S}")
-    if stimulator.events_per_burst not in range(1, 6):
-        faults.append("[stimulator].events_per_burst: 1 to 5, as seen on this unit")
+    faults += stimulator_faults(stimulator)
     if config.emg is not None and not (config.emg.channel >= 0 and 10.0 <= config.emg.threshold_uv <= 1000.0):
         faults.append("[emg].channel, threshold_uv: a channel from 0, and 10 to 1000 uV")
     if not 0.0 <= tracker.latency_ms <= 100.0:

@@ -13,6 +13,7 @@ from daemon import ipc
 from daemon.alarms import Alarms
 from daemon.ledger import Opened, Refused
 from daemon.messages import Priority, Step
+from daemon.purpose import Pacing
 from daemon.record import Record
 from daemon.session import advance
 from daemon.session_words import (
@@ -161,7 +162,8 @@ class Core:
             case SendArm(arm_no=arm_no, settings=settings):
                 if self._beat is not None:
                     self._beat()
-                if not self._orders.send(ipc.Arm(arm_no=arm_no, settings=settings)):
+                pacing = Pacing.TRAIN if self.state.course is None else self.state.course.pacing
+                if not self._orders.send(ipc.Arm(arm_no=arm_no, settings=settings, pacing=pacing)):
                     self.happen(ArmChanged(arm_no=arm_no, armed=False, stopped=True, why="the hot process does not listen"))
             case SendGrant():
                 self._send_grant(action)
@@ -183,6 +185,7 @@ class Core:
             expires_ns=pending.expires_ns,
             gap_ns=treatment.course.pace.train_gap_ns,
             wall_minus_mono_ns=self._wall.pop(pending.grant_no),
+            pacing=treatment.course.pacing,
         )
         if not self._orders.send(grant):
             self.happen(ReceiptCame(receipt=self._zero(pending, "the hot process does not listen")))

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from daemon.gate import ARMED_RULES, HOLDS, RUNS, STARTS, Veto, View, vetoes
+from daemon.burst_clock import BurstClock
+from daemon.gate import ARMED_RULES, BURST_RULES, HOLDS, RUNS, STARTS, Veto, View, vetoes
 from daemon.ipc import (
     Arm,
     ArmState,
@@ -27,8 +28,8 @@ from daemon.ipc import (
     Ungranted,
 )
 from daemon.pacing import CHARGE_NS
-from daemon.purpose import Purpose
-from daemon.train_account import Train, burst_length_ns, receipt_of, zero_receipt
+from daemon.purpose import Pacing, Purpose
+from daemon.train_account import Train, burst_length_ns, is_short, receipt_of, zero_receipt
 from drivers.protocols import Step, Stimulator
 from drivers.values import (
     BurstFired,
@@ -47,6 +48,9 @@ from drivers.values import (
 SETTLE_NS = 200_000_000  # a device's events may come this late after its end is confirmed
 OVERDUE_NS = 1_000_000_000  # a train whose end nobody reports this long after its plan is counted in full
 MOST_PULSES_PER_BURST = 5  # a stimulator's burst holds five at most: an unasked one of unknown kind counts as that
+# What the unit is charged with while its own stop is tested: nothing, once. Every model takes it.
+IDLE_SETTINGS = TrainSettings(amplitude_pct_mso=0, pulses_per_burst=1, intra_burst_interval_us=0, burst_hz="1", bursts=1)
+LOOK_AGAIN_NS = 1_000_000  # at a burst that is due and may not be asked for yet; a frame looks at it too
 LONGEST_BURST_NS = 400_000_000  # and its pulses are 100 ms apart at most (MagPro, burst mode)
 
 
@@ -80,7 +84,8 @@ class Firing:
         self.grant: Grant | None = None
         self.train: Train | None = None
         self.last_pulse_ns: int | None = None
-        self.wake_ns = 0
+        self._device_wake_ns = 0
+        self._pace_ns: int | None = None  # when the next burst of a train that the host paces is looked at
         self._test_until_ns = 0
         self._test_passed = False  # until the driver has taken back the fault that the passed test is to it
         self._last_grant_no = self._void_up_to = -1
@@ -93,6 +98,11 @@ class Firing:
     def armed(self) -> bool:
         """The operator's arm stands and the device has once confirmed it."""
         return (self.arm is not None and self.phase in (Phase.READY, Phase.HELD)) or self._recharging
+
+    @property
+    def wake_ns(self) -> int:
+        """When to tick at the latest."""
+        return self._device_wake_ns if self._pace_ns is None else min(self._device_wake_ns, self._pace_ns)
 
     @property
     def _recharging(self) -> bool:
@@ -151,8 +161,7 @@ class Firing:
             return
         self.test = order
         self._test_until_ns = now_ns + order.within_ns
-        idle = TrainSettings(amplitude_pct_mso=0, pulses_per_burst=3, intra_burst_interval_us=20_000, burst_hz="5", bursts=10)
-        self._prepare(idle, now_ns)
+        self._prepare(IDLE_SETTINGS, now_ns)
 
     def order_grant(self, grant: Grant, now_ns: int) -> None:
         """Keep one grant. A doubled or foreign one is not answered: its receipt is somebody else's."""
@@ -165,6 +174,7 @@ class Firing:
             self._facts.append(zero_receipt(grant, (refusal,)))
             return
         self.grant = grant
+        self.driver.start_is_due(grant.not_before_ns)
 
     def hold(self, why: str, now_ns: int, void_up_to: int = -1) -> None:
         """Disable, keep the arm. Grants up to that number are worth nothing, also those that come later."""
@@ -182,9 +192,10 @@ class Firing:
     # ---- time ----
 
     def tick(self, view: View, now_ns: int) -> None:
-        if now_ns >= self.wake_ns:
+        if now_ns >= self._device_wake_ns:
             self._absorb(self.driver.tick(now_ns), now_ns)
         self._watch(view, now_ns)
+        self._pace(view, now_ns)
         if self.grant is not None:
             self._try_grant(self.grant, view, now_ns)
         if self.test is not None and now_ns > self._test_until_ns:
@@ -227,7 +238,25 @@ class Firing:
         self.grant = None
         self.train = Train(grant=grant, started_ns=now_ns, damaged_before=self.driver.damaged)
         self._facts.append(TrainStarted(grant_no=grant.grant_no, train=grant.train, at_ns=now_ns))
-        self._absorb(self.driver.start_train(now_ns), now_ns)
+        if grant.pacing is Pacing.BURST:
+            self.train.clock = BurstClock(grant.settings, now_ns)
+            self._absorb(self.driver.start_burst(now_ns), now_ns)
+        else:
+            self._absorb(self.driver.start_train(now_ns), now_ns)
+
+    def _pace(self, view: View, now_ns: int) -> None:
+        """Ask for the next burst of a running train when its time has come and every rule holds at that moment."""
+        train, self._pace_ns = self.train, None
+        clock = None if train is None else train.clock
+        if train is None or clock is None or train.stop_asked_ns is not None or train.ended_ns is not None:
+            return
+        if clock.is_over(now_ns):
+            self._absorb(self.driver.end_train(now_ns), now_ns)
+            return
+        if clock.is_due(now_ns) and not vetoes(view, now_ns, BURST_RULES):
+            clock.ask(now_ns)
+            self._absorb(self.driver.start_burst(now_ns), now_ns)
+        self._pace_ns = max(clock.next_ns, now_ns + LOOK_AGAIN_NS)
 
     # ---- receipts ----
 
@@ -252,7 +281,7 @@ class Firing:
 
     def _absorb(self, step: Step[StimEvent], now_ns: int) -> None:
         self._send += step.send
-        self.wake_ns = step.wake_ns
+        self._device_wake_ns = step.wake_ns
         if step.reopen is not None:
             self._reopen = step.reopen
         for event in step.events:
@@ -342,9 +371,7 @@ class Firing:
             self.stopping = False
             self._end_train(event.at_ns)
             self._acknowledge_test(now_ns)
-        self._facts.append(
-            Safe(confirmed=event.confirmed, found_enabled=False, found_running=False, at_ns=event.at_ns, opening=False)
-        )
+        self._facts.append(Safe(confirmed=event.confirmed, found_enabled=False, found_running=False, at_ns=event.at_ns, opening=False))
 
     def _on_secured(self, event: Secured) -> None:
         self.secured, self.disarm_failed, self.stopping = True, False, False
@@ -399,7 +426,7 @@ class Firing:
         """Mark the running train broken and give an unused grant back."""
         reasons = tuple(str(reason) for reason in why)
         train = self.train
-        if train is not None and not train.why and (train.ended_ns is None or len(train.bursts) < train.grant.settings.bursts):
+        if train is not None and not train.why and (train.ended_ns is None or is_short(train, self.driver.damaged)):
             train.why = reasons
             train.stop_asked_ns = now_ns if train.ended_ns is None else None
             self._facts.append(TrainBroken(grant_no=train.grant.grant_no, why=reasons))
@@ -439,7 +466,7 @@ class Firing:
 
 def _is_covered(grant: Grant, arm: Arm) -> bool:
     """Whether this very train is what the operator armed: equal, or while the threshold is sought one pulse, no stronger."""
-    if grant.purpose is not arm.purpose:
+    if grant.purpose is not arm.purpose or grant.pacing is not arm.pacing:
         return False
     if arm.purpose is Purpose.TREATMENT:
         return grant.settings == arm.settings

@@ -301,6 +301,12 @@ MT_RUN_RULES: Mapping[Veto, Rule] = {veto: rule for veto, rule in RUN_RULES.item
 STARTS: Mapping[Purpose, Mapping[Veto, Rule]] = {Purpose.TREATMENT: START_RULES, Purpose.MT: MT_START_RULES}
 RUNS: Mapping[Purpose, Mapping[Veto, Rule]] = {Purpose.TREATMENT: RUN_RULES, Purpose.MT: MT_RUN_RULES}
 
+# Before each burst that the host itself asks for in a train: all that a start needs, but for the grant, which this train has used up.
+BURST_RULES: Mapping[Veto, Rule] = {
+    **{veto: rule for veto, rule in START_RULES.items() if veto not in (Veto.STIM_NOT_READY, Veto.TOO_SOON, Veto.NO_GRANT)},
+    Veto.COIL_HOT: _cool_enough_to_run,
+}
+
 # A hold keeps the operator's arm; every other veto during a train is a stop and takes it away.
 HOLDS = frozenset(
     {

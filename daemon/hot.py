@@ -23,9 +23,9 @@ import numpy as np
 from calibration.frames import Transform
 from daemon.aiming import Aiming
 from daemon.config import Config, load_config
-from daemon.devices import make_stimulator, make_tracker
+from daemon.devices import make_stimulator, make_tracker, stimulator_line
 from daemon.firing import Firing
-from daemon.gate import STARTS, View, off_target_parts, vetoes
+from daemon.gate import BEAT_RUN_NS, STARTS, View, off_target_parts, vetoes
 from daemon.hot_links import StimulatorLink, TrackerLink
 from daemon.ipc import (
     Aim,
@@ -71,7 +71,7 @@ class Hot:
         self.aiming = Aiming(coiltool_from_coil, round(config.tracker.latency_ms * 1e6))
         self.firing = Firing(make_stimulator(config), self.run_id, self._pose_now)
         self.tracker = TrackerLink(make_tracker(config), config.tracker.endpoint)
-        self.stimulator = StimulatorLink(self.firing, config.stimulator.port)
+        self.stimulator = StimulatorLink(self.firing, stimulator_line(config))
         self._config = config
         self._calibration_expires_utc_ns = round(datetime.fromisoformat(config.tools.coil.valid_until_utc).timestamp() * 1e9)
         self._beat: DaemonBeat | None = None
@@ -109,6 +109,8 @@ class Hot:
         self.stimulator.turn(ready, now_ns)
         frames = self._look(ready, now_ns)
         view = self._view()
+        if self._beat is not None:
+            self.firing.driver.may_keep_alive(self._beat.made_ns + BEAT_RUN_NS)
         self.firing.tick(view, now_ns)
         self._facts += self.stimulator.write(now_ns)
         self._publish(frames, view, now_ns)

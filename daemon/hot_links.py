@@ -1,19 +1,17 @@
 """The hot process's two wires: descriptors, reconnection and what is left to write. No decision is made here."""
 
 import socket
-from pathlib import Path
 
 from daemon.firing import Firing
 from daemon.ipc import FromHotOrder
-from drivers.protocols import Step, Tracker
-from drivers.transport import Pipe, connect_error, connect_tcp, open_serial
+from drivers.protocols import Line, Step, Tracker
+from drivers.transport import Pipe, connect_error, connect_tcp
 from drivers.values import NotThere, TrackerChanged, TrackerEvent, TrackerState
 
 BACK_OFF_NS = (500_000_000, 1_000_000_000, 2_000_000_000, 5_000_000_000)  # between attempts at the camera
 CONNECT_NS = 2_000_000_000
 PORT_RETRY_NS = 500_000_000
 FAR_NS = 1 << 62
-BAUD = 38400  # MagPro, port COM2: 8N1, no handshake
 
 
 class TrackerLink:
@@ -112,10 +110,10 @@ class TrackerLink:
 
 
 class StimulatorLink:
-    """The stimulator's serial port: inherited at first, opened again under its lock after a loss."""
+    """The stimulator's port: inherited at first, opened again under its lock after a loss."""
 
-    def __init__(self, firing: Firing, port: Path) -> None:
-        self._firing, self._port = firing, port
+    def __init__(self, firing: Firing, line: Line) -> None:
+        self._firing, self._line = firing, line
         self._pipe: Pipe | None = None
         self._retry_ns = 0
 
@@ -173,7 +171,7 @@ class StimulatorLink:
 
     def _reopen(self, now_ns: int) -> None:
         try:
-            fd = open_serial(self._port, BAUD)
+            fd = self._line.open()
         except NotThere:
             self._retry_ns = now_ns + PORT_RETRY_NS
             return

@@ -11,7 +11,7 @@ import msgspec
 
 from calibration.coil_error import CoilError
 from daemon.on_target import TargetLimits
-from daemon.purpose import Purpose
+from daemon.purpose import Pacing, Purpose
 from drivers.values import StimReport, ToolSample, TrackerIdentity, TrainSettings
 
 
@@ -73,6 +73,7 @@ class Arm(Packet, frozen=True, kw_only=True, tag="arm"):
     arm_no: int
     settings: TrainSettings
     purpose: Purpose = Purpose.TREATMENT
+    pacing: Pacing = Pacing.TRAIN
 
 
 class TestStop(Packet, frozen=True, kw_only=True, tag="test_stop"):
@@ -95,6 +96,7 @@ class Grant(Packet, frozen=True, kw_only=True, tag="grant"):
     gap_ns: int  # least pause from the last pulse of any earlier train
     wall_minus_mono_ns: int  # as it was when the intent was committed
     purpose: Purpose = Purpose.TREATMENT
+    pacing: Pacing = Pacing.TRAIN
 
 
 ToHotOrder = Aim | ClearAim | Arm | TestStop | Grant

@@ -1,4 +1,4 @@
-"""What pulses are given for. A word of its own, so that the hot process knows it without the rest of the policy."""
+"""What pulses are given for, and who times them. Words of their own, so that the hot process knows them without the rest of the policy."""
 
 from enum import StrEnum
 
@@ -8,3 +8,10 @@ class Purpose(StrEnum):
 
     TREATMENT = "treatment"
     MT = "mt"
+
+
+class Pacing(StrEnum):
+    """Who times the bursts of a train: the device, or this host with one trigger for each."""
+
+    TRAIN = "train"
+    BURST = "burst"

@@ -6,6 +6,7 @@ from daemon.ipc import Receipt
 from daemon.ledger import CloseState, Intended, Opened, Refused
 from daemon.messages import Step
 from daemon.pacing import Pace
+from daemon.purpose import Pacing
 from drivers.values import TrainSettings
 
 
@@ -22,6 +23,7 @@ class Course(Value, frozen=True, kw_only=True):
     pace: Pace
     trains: int
     resume_window_ns: int
+    pacing: Pacing = Pacing.TRAIN
 
     @property
     def pulses(self) -> int:

@@ -19,8 +19,7 @@ from pathlib import Path
 
 from daemon.lifeline import Lifeline, Note
 from drivers.disarm import DisarmOutcome, disarm
-from drivers.protocols import Stimulator
-from drivers.transport import open_serial
+from drivers.protocols import Line, Stimulator
 from drivers.values import NotThere, Owned
 
 TURN_S = 0.05
@@ -30,7 +29,6 @@ DISARM_NS = 3_000_000_000
 SETTLE_S = 4.0  # the daemon's time to settle the ledger and tell its clients after a loss
 LEAVE_S = 2.0
 NICE = -10
-BAUD = 38400
 
 EX_OK, EX_UNAVAILABLE, EX_SOFTWARE = 0, 69, 70
 
@@ -45,7 +43,7 @@ class Chair:
 
     config: Path
     lock: Path
-    port: Path
+    line: Line
     make_stimulator: Callable[[], Stimulator]
     daemon_module: str = "daemon.app"
 
@@ -65,10 +63,10 @@ def take_chair(lock: Path) -> int:
     return fd
 
 
-def take_port(port: Path) -> int | None:
+def take_port(line: Line) -> int | None:
     """The stimulator's port, locked; None while there is no device. Raises ChairTaken when someone owns it."""
     try:
-        return open_serial(port, BAUD)
+        return line.open()
     except Owned as error:
         raise ChairTaken(str(error)) from error
     except NotThere:
@@ -101,7 +99,7 @@ class Supervisor:
     def run(self) -> int:
         lock_fd = take_chair(self._chair.lock)
         try:
-            self._port_fd = take_port(self._chair.port)
+            self._port_fd = take_port(self._chair.line)
             found = self._disarm("at start")
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, 0, NICE)  # beats must not wait behind other people's work; children inherit it
@@ -198,7 +196,7 @@ class Supervisor:
         if outcome is None or not outcome.confirmed:
             outcome = self._disarm_anew(deadline_ns) or outcome
         if outcome is None:
-            self._say(f"no stimulator on {self._chair.port} {when}")
+            self._say(f"no stimulator on {self._chair.line.path} {when}")
         elif outcome.found_enabled or outcome.found_running:
             state = "running a train" if outcome.found_running else "enabled"
             self._say(f"the stimulator was found {state} {when}; {_told(outcome.confirmed)}")
@@ -208,7 +206,7 @@ class Supervisor:
 
     def _disarm_anew(self, deadline_ns: int) -> DisarmOutcome | None:
         try:
-            fd = open_serial(self._chair.port, BAUD)
+            fd = self._chair.line.open()
         except NotThere:
             return None
         if self._port_fd is not None:

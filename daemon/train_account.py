@@ -5,6 +5,7 @@ Pure. When a receipt is due and who gets it is `firing`'s.
 
 from dataclasses import dataclass, field
 
+from daemon.burst_clock import BurstClock
 from daemon.ipc import Grant, PulsePose, Receipt
 from daemon.pacing import TrainTally, burst_period_ns, bursts_given
 from drivers.values import TrainSettings
@@ -24,10 +25,18 @@ class Train:
     ended_ns: int | None = None
     link_lost: bool = False
     why: tuple[str, ...] = ()
+    clock: BurstClock | None = None  # where the host paces its bursts
+
+    @property
+    def asked(self) -> int:
+        """Bursts that the device was asked for, at once or one by one."""
+        return self.grant.settings.bursts if self.clock is None else self.clock.asked
 
     @property
     def planned_end_ns(self) -> int:
         settings = self.grant.settings
+        if self.clock is not None:
+            return self.clock.latest_end_ns + burst_length_ns(settings)
         return self.started_ns + (settings.bursts - 1) * burst_period_ns(settings.burst_hz) + burst_length_ns(settings)
 
 
@@ -36,19 +45,30 @@ def burst_length_ns(settings: TrainSettings) -> int:
     return (settings.pulses_per_burst - 1) * settings.intra_burst_interval_us * 1000
 
 
-def receipt_of(train: Train, run_id: str, damaged: int) -> Receipt:
-    """What the train gave: never less than the device reported; `damaged` is the link's count of lost bytes now."""
-    grant = train.grant
-    events_ns = tuple(burst.at_ns for burst in train.bursts)
+def counted(train: Train, damaged: int) -> tuple[int, bool]:
+    """Bursts that count, and whether the device confirmed them; `damaged` is the link's count of lost bytes now."""
+    settings = train.grant.settings
     tally = TrainTally(
-        bursts_planned=grant.settings.bursts,
+        bursts_planned=train.asked,
         started_ns=train.started_ns,
-        events_ns=events_ns,
+        events_ns=tuple(burst.at_ns for burst in train.bursts),
         stop_asked_ns=train.stop_asked_ns,
         ended_ns=train.ended_ns,
         link_sound=not train.link_lost and damaged == train.damaged_before,
     )
-    bursts, confirmed = bursts_given(tally, burst_period_ns(grant.settings.burst_hz))
+    return bursts_given(tally, burst_period_ns(settings.burst_hz))
+
+
+def is_short(train: Train, damaged: int) -> bool:
+    """Whether it gave less than it was granted for, as far as is known now."""
+    return counted(train, damaged)[0] < train.grant.settings.bursts
+
+
+def receipt_of(train: Train, run_id: str, damaged: int) -> Receipt:
+    """What the train gave: never less than the device reported; `damaged` is the link's count of lost bytes now."""
+    grant = train.grant
+    events_ns = tuple(burst.at_ns for burst in train.bursts)
+    bursts, confirmed = counted(train, damaged)
     latest_ns = train.planned_end_ns + START_LATE_NS if train.ended_ns is None else train.ended_ns
     told_ns = events_ns[-1] + burst_length_ns(grant.settings) if events_ns else train.started_ns
     last_ns = told_ns if confirmed else max(told_ns, latest_ns)
@@ -59,11 +79,16 @@ def receipt_of(train: Train, run_id: str, damaged: int) -> Receipt:
         pulses=bursts * grant.settings.pulses_per_burst,
         confirmed=confirmed,
         broken=bursts < grant.settings.bursts,
-        why=train.why,
+        why=train.why or _left_out(train),
         first_ns=None if bursts == 0 else (events_ns[0] if events_ns else train.started_ns),
         last_ns=None if bursts == 0 else last_ns,
         bursts=tuple(train.bursts),
     )
+
+
+def _left_out(train: Train) -> tuple[str, ...]:
+    count = 0 if train.clock is None else train.clock.left_out
+    return (f"{count} bursts came too late and were left out",) if count else ()
 
 
 def zero_receipt(grant: Grant, why: tuple[str, ...]) -> Receipt:

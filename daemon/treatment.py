@@ -22,7 +22,7 @@ from daemon.pacing import Pace
 from daemon.plan import OpenedPlan, open_plan, registration_surface
 from daemon.plan_values import Dose, PlanError
 from daemon.protocol import NotUsable, Protocol, load_protocol
-from daemon.protocol_device import device_reasons, train_settings
+from daemon.protocol_device import device_reasons, pacing_of, train_settings
 from daemon.protocol_site import PinnedFile, ProtocolSite, changed_files, read_protocol_site
 from daemon.protocol_use import Coil, Use, require_course, require_use
 from daemon.session_words import Course
@@ -199,5 +199,6 @@ def _course(patient: str, dose: SessionDose, protocol: Protocol, limits: Limits,
         settings=settings,
         pace=pace,
         trains=protocol.trains,
+        pacing=pacing_of(timing, config),
         resume_window_ns=round(limits.session_resume_window_s * NS),
     )

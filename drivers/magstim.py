@@ -113,6 +113,12 @@ class MagstimStimulator(MagstimCore):
         self._advance(now_ns)
         return self._step(now_ns)
 
+    def start_burst(self, now_ns: int) -> Step[StimEvent]:
+        return self._refusal("nothing is fired: this unit cannot be paced by the host in bursts", "Choose another pacing.", now_ns)
+
+    def end_train(self, now_ns: int) -> Step[StimEvent]:
+        return self._refusal("no train of this unit is paced by the host", "Choose another pacing.", now_ns)
+
     def acknowledge(self, now_ns: int) -> Step[StimEvent]:
         if self._phase is Phase.IDLE:
             self._fault = None

@@ -46,6 +46,7 @@ from drivers.values import (
 
 START_BELOW_C = 40  # house limits, below the 43 degrees C at which the device is commonly said to disable itself
 STOP_AT_C = 41
+BAUD = 38400  # port COM2: 8N1, no handshake
 MISSED_LIMIT = 2  # answers in a row that did not come within their second
 IDLE_WAKE_NS = 1_000_000_000
 
@@ -174,6 +175,15 @@ class MagVentureStimulator:
         self._line.put((ENABLE, *READ_BACK))
         self._advance(now_ns)
         return self._step(now_ns)
+
+    def may_keep_alive(self, until_ns: int) -> None:
+        """Nothing to be done: this unit stays enabled whether or not it is asked anything."""
+
+    def start_is_due(self, at_ns: int) -> None:
+        """Nothing to be done: a question that is out does not delay a start."""
+
+    def least_gap_s(self, _settings: TrainSettings) -> float:
+        return 0.0
 
     def start_train(self, now_ns: int) -> Step[StimEvent]:
         """Start at once: the bytes of a poll that is out have long left, and nothing else is sent until the train runs."""

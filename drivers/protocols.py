@@ -4,6 +4,7 @@ A driver owns no port and reads no clock. The shell feeds it bytes, ticks it at 
 transport when asked to. Every call returns one `Step`.
 """
 
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -20,6 +21,16 @@ class Step(msgspec.Struct, Generic[Event_co], frozen=True, kw_only=True):
     send: bytes = b""
     events: tuple[Event_co, ...] = ()
     reopen: str | None = None  # close the transport and open it again; says why
+
+
+class Line(Protocol):
+    """The way to a device: what it is called, and how it is opened."""
+
+    @property
+    def path(self) -> Path: ...
+
+    def open(self) -> int:
+        """A non-blocking descriptor with one owner. Raises Owned when someone else holds it, NotThere when there is no device."""
 
 
 class Tracker(Protocol):
@@ -77,8 +88,23 @@ class Stimulator(Protocol):
     def enable(self, now_ns: int) -> Step[StimEvent]:
         """Charge: a `Ready` event follows, or a `StimFault` after the device's own limit."""
 
+    def least_gap_s(self, settings: TrainSettings) -> float:
+        """The pause that the device needs after such a train. For settings that it `can`."""
+
+    def may_keep_alive(self, until_ns: int) -> None:
+        """The daemon was heard: until then a device that disarms itself when nobody asks it anything may be kept armed."""
+
+    def start_is_due(self, at_ns: int) -> None:
+        """A start is planned for then: no question is put to the device just before."""
+
     def start_train(self, now_ns: int) -> Step[StimEvent]:
         """Start the prepared train at once."""
+
+    def start_burst(self, now_ns: int) -> Step[StimEvent]:
+        """Fire one burst of the prepared train at once: host-paced trains alone. A device that cannot answers with a `StimFault`."""
+
+    def end_train(self, now_ns: int) -> Step[StimEvent]:
+        """The host asks for no further burst of this train: `TrainEnded` follows, and the device is ready again."""
 
     def acknowledge(self, now_ns: int) -> Step[StimEvent]:
         """A person has seen the fault: it no longer stands, provided that the device is confirmed in standby."""

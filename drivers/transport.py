@@ -10,6 +10,7 @@ import socket
 import sys
 import termios
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import serial
@@ -43,6 +44,19 @@ def open_serial(path: Path, baud: int, *, rts_low: bool = False) -> int:
     port.close()
     os.set_blocking(fd, False)
     return fd
+
+
+@dataclass(frozen=True, slots=True)
+class SerialLine:
+    """The wire to one device, as its family wants it opened."""
+
+    path: Path
+    baud: int
+    rts_low: bool = False
+
+    def open(self) -> int:
+        """See `open_serial`."""
+        return open_serial(self.path, self.baud, rts_low=self.rts_low)
 
 
 def rts_is_low(fd: int) -> bool | None:

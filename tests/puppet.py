@@ -5,7 +5,7 @@ import msgspec
 from daemon.firing import Firing, Phase
 from daemon.gate import View
 from daemon.ipc import Arm, FromHotOrder, Grant, Receipt
-from daemon.purpose import Purpose
+from daemon.purpose import Pacing, Purpose
 from drivers.protocols import Step
 from drivers.values import (
     BurstFired,
@@ -24,7 +24,7 @@ from tests.gate_views import BEAT, GOOD, SETTINGS, STIM
 MS = 1_000_000
 S = 1_000_000_000
 PULSE = TrainSettings(amplitude_pct_mso=60, pulses_per_burst=1, intra_burst_interval_us=20_000, burst_hz="1", bursts=1)
-BYTES = {"prepare": b"P", "enable": b"E", "start_train": b"T", "stop": b"0", "connected": b"0"}
+BYTES = {"prepare": b"P", "enable": b"E", "start_train": b"T", "start_burst": b"B", "stop": b"0", "connected": b"0"}
 
 
 class Puppet:
@@ -36,6 +36,7 @@ class Puppet:
         self.cannot: tuple[str, ...] = ()
         self.prepared: TrainSettings | None = None
         self.damaged = 0
+        self.alive_until_ns = self.due_ns = 0
         self.report = StimReport(received_ns=0, state=StimState.STANDBY)
 
     def _step(self, what: str, now_ns: int) -> Step[StimEvent]:
@@ -67,6 +68,22 @@ class Puppet:
 
     def start_train(self, now_ns: int) -> Step[StimEvent]:
         return self._step("start_train", now_ns)
+
+    def start_burst(self, now_ns: int) -> Step[StimEvent]:
+        return self._step("start_burst", now_ns)
+
+    def end_train(self, now_ns: int) -> Step[StimEvent]:
+        self.told.append("end_train")
+        return Step(wake_ns=now_ns + 3600 * S, events=(TrainEnded(at_ns=now_ns),))
+
+    def may_keep_alive(self, until_ns: int) -> None:
+        self.alive_until_ns = until_ns
+
+    def start_is_due(self, at_ns: int) -> None:
+        self.due_ns = at_ns
+
+    def least_gap_s(self, _settings: TrainSettings) -> float:
+        return 0.0
 
     def acknowledge(self, now_ns: int) -> Step[StimEvent]:
         return self._step("acknowledge", now_ns)
@@ -113,6 +130,8 @@ class Bench:
         firing, now_ns = self.firing, self.now_ns
         amplitude = 0 if self.device.prepared is None else self.device.prepared.amplitude_pct_mso
         state = StimState.READY if firing.phase is Phase.READY else StimState.STANDBY
+        if firing.train is not None and firing.train.ended_ns is None:
+            state = StimState.FIRING
         own = {
             "exposed_ns": now_ns - 10 * MS,
             "registration_expires_ns": now_ns + S,
@@ -135,9 +154,9 @@ class Bench:
 
     # ---- what people and the daemon ask -----------------------------------------------------------------------------
 
-    def order_arm(self, settings: TrainSettings = SETTINGS, purpose: Purpose = Purpose.TREATMENT) -> None:
+    def order_arm(self, settings: TrainSettings = SETTINGS, purpose: Purpose = Purpose.TREATMENT, pacing: Pacing = Pacing.TRAIN) -> None:
         self.arm_no += 1
-        self.firing.order_arm(Arm(arm_no=self.arm_no, settings=settings, purpose=purpose), self.now_ns)
+        self.firing.order_arm(Arm(arm_no=self.arm_no, settings=settings, purpose=purpose, pacing=pacing), self.now_ns)
         self.take()
 
     def charge(self) -> None:
@@ -176,6 +195,7 @@ class Bench:
             "gap_ns": 0,
             "wall_minus_mono_ns": 5_000,
             "purpose": self.firing.purpose,
+            "pacing": Pacing.TRAIN if self.firing.arm is None else self.firing.arm.pacing,
         }
         return Grant(**(fields | changes))  # type: ignore[arg-type]  # a wrong field fails at once
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from daemon.cli import chair_lock
 from daemon.config import Config, load_config
-from daemon.devices import make_stimulator
+from daemon.devices import make_stimulator, stimulator_line
 from daemon.ipc import Aim
 from daemon.supervise import Chair, Supervisor
 from daemon.treatment import Treatment
@@ -72,7 +72,7 @@ def run_supervisor(quick: Quick, ordeal: Ordeal, log: Path) -> int:
     chair = Chair(
         config=quick.folder / CHAIR,
         lock=chair_lock(config),
-        port=config.stimulator.port,
+        line=stimulator_line(config),
         make_stimulator=lambda: make_stimulator(config),
     )
     return Supervisor(chair, lambda text: print(f"supervisor: {text}", file=sys.stderr, flush=True)).run()

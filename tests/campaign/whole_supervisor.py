@@ -7,7 +7,7 @@ from typing import Any
 
 from daemon.cli import chair_lock
 from daemon.config import load_config
-from daemon.devices import make_stimulator
+from daemon.devices import make_stimulator, stimulator_line
 from daemon.supervise import Chair, Supervisor
 from sim.room_files import CHAIR
 from tests.campaign.board import Board
@@ -26,7 +26,7 @@ def main() -> int:
     chair = Chair(
         config=path,
         lock=chair_lock(config),
-        port=config.stimulator.port,
+        line=stimulator_line(config),
         make_stimulator=lambda: make_stimulator(config),
         daemon_module="tests.campaign.whole_daemon",
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from daemon.cli import chair_lock
 from daemon.config import load_config
-from daemon.devices import make_stimulator
+from daemon.devices import make_stimulator, stimulator_line
 from daemon.supervise import Chair, ChairTaken, Supervisor
 
 
@@ -19,7 +19,7 @@ def main() -> int:
     chair = Chair(
         config=path,
         lock=chair_lock(config),
-        port=config.stimulator.port,
+        line=stimulator_line(config),
         make_stimulator=lambda: make_stimulator(config),
         daemon_module="tests.loop.stand_in",
     )

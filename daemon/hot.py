@@ -48,6 +48,7 @@ from daemon.ipc import (
     channel_from_fd,
 )
 from daemon.lifeline import Lifeline
+from daemon.train_account import bursts_seen
 from drivers.values import ClockRestart, TrackerAlert, TrackerChanged, TrackerFrame, TrackerIdentity, TrackerState
 
 TURN_NS = 20_000_000  # silence is an event: the loop turns at least this often
@@ -221,7 +222,7 @@ class Hot:
         aim = self.aiming.aim
         parts = () if aim is None else off_target_parts(self.aiming.error, self.aiming.on_target.settling, aim.limits)
         train = self.firing.train
-        bursts = 0 if train is None else len(train.bursts)
+        bursts = 0 if train is None else bursts_seen(train, self.firing.driver.estimates, now_ns)
         told = (against, parts, bursts, train is not None, self.firing.phase)
         if told == self._told and now_ns < self._next_gate_ns:
             return []

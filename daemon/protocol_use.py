@@ -51,7 +51,7 @@ def use_of(protocol: Protocol, intensity_pct_rmt: float | None, site: ProtocolSi
         *_against_basis(basis),
         *_against_threshold(protocol),
         *_against_coil(protocol, coil),
-        *(() if is_admitted else _against_support(judgement)),
+        *(() if is_admitted or protocol.is_simulation_only else _against_support(judgement)),  # what is given to nobody needs no table
     )
     return Use(basis=basis, cleared_for=_cleared_for(basis, site), judgement=judgement, is_admitted=is_admitted, reasons=reasons)
 

@@ -45,6 +45,15 @@ def burst_length_ns(settings: TrainSettings) -> int:
     return (settings.pulses_per_burst - 1) * settings.intra_burst_interval_us * 1000
 
 
+def bursts_seen(train: Train, is_estimate: bool, now_ns: int) -> int:
+    """For people who watch: bursts reported so far, or where the device reports none those that the plan has begun."""
+    if not is_estimate:
+        return len(train.bursts)
+    until_ns = now_ns if train.ended_ns is None else train.ended_ns
+    begun = (until_ns - train.started_ns) // burst_period_ns(train.grant.settings.burst_hz) + 1
+    return min(train.grant.settings.bursts, begun)
+
+
 def counted(train: Train, damaged: int) -> tuple[int, bool]:
     """Bursts that count, and whether the device confirmed them; `damaged` is the link's count of lost bytes now."""
     settings = train.grant.settings

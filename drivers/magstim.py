@@ -36,7 +36,7 @@ from drivers.magstim_picture import Picture, condition_reasons, mismatches, tell
 from drivers.magstim_watch import TrainWatch
 from drivers.magstim_wire import Ack, ErrorCode, Reply, Temperature, letter_of
 from drivers.protocols import Step
-from drivers.values import Disabled, Prepared, Ready, Secured, StimEvent, TrainSettings
+from drivers.values import Disabled, PanelAct, Prepared, Ready, Secured, StimEvent, TrainSettings
 
 BAUD = 9600  # 8N1, no handshake
 VERSION_ASKS = 3
@@ -97,6 +97,7 @@ class MagstimStimulator(MagstimCore):
         if reasons:
             return self._refusal("the unit is not armed: " + "; ".join(reasons), "Prepare first, from standby.", now_ns)
         self._phase = Phase.ARMING
+        self._armed_ns = now_ns
         self._deadline_ns = now_ns + ENABLE_LIMIT_NS
         self._talk.line.put((ARM_ORDER, *read_back(self._talk.dialect)))
         self._advance(now_ns)
@@ -114,10 +115,12 @@ class MagstimStimulator(MagstimCore):
         return self._step(now_ns)
 
     def start_burst(self, now_ns: int) -> Step[StimEvent]:
-        return self._refusal("nothing is fired: this unit cannot be paced by the host in bursts", "Choose another pacing.", now_ns)
+        """Refused: these units make no bursts."""
+        return self._refusal("a Magstim cannot be paced by the host in bursts", "Let the unit pace the train.", now_ns)
 
     def end_train(self, now_ns: int) -> Step[StimEvent]:
-        return self._refusal("no train of this unit is paced by the host", "Choose another pacing.", now_ns)
+        """Refused: there is never a train of bursts to end."""
+        return self._refusal("a Magstim cannot be paced by the host in bursts", "Let the unit pace the train.", now_ns)
 
     def acknowledge(self, now_ns: int) -> Step[StimEvent]:
         if self._phase is Phase.IDLE:
@@ -230,8 +233,12 @@ class MagstimStimulator(MagstimCore):
             self._armed_ns = now_ns
             self._events.append(Ready(at_ns=now_ns))
             self._recover(now_ns)
-        elif self._phase is Phase.IDLE and self._talk.error_is_unnamed:
-            self._talk.line.put((ERROR,))
+        elif self._phase is Phase.IDLE:
+            if differ and self._prepared is not None:
+                self._prepared = None
+                self._events += [PanelAct(what=act, at_ns=now_ns) for act in differ]
+            if self._talk.error_is_unnamed:
+                self._talk.line.put((ERROR,))
 
     def _conclude_preparing(self, differ: tuple[str, ...], now_ns: int) -> None:
         """The power takes time to follow: read back again until that has passed and all is equal, or the time is up."""

@@ -111,6 +111,10 @@ class MagstimCore:
         return self._report
 
     @property
+    def estimates(self) -> bool:
+        return True
+
+    @property
     def damaged(self) -> int:
         """Bytes that could not be read, and one for each start: the receipts of its pulses are missing, always."""
         return self._talk.reader.dropped + self._starts

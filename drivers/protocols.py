@@ -64,6 +64,10 @@ class Stimulator(Protocol):
         """The newest report; its age is the caller's to judge."""
 
     @property
+    def estimates(self) -> bool:
+        """Whether the device tells no pulse, so that counts follow from the plan and the times."""
+
+    @property
     def damaged(self) -> int:
         """Bytes or frames lost to damage since the port was opened: a rise during a train means that receipts may be missing."""
 

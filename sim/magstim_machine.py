@@ -14,7 +14,7 @@ from sim.magstim_charge import RECHARGE_RAPID_NS, Charge
 from sim.magstim_coil import Windings
 from sim.magstim_faults import MagstimFaults
 from sim.magstim_firing import Pulse, shots
-from sim.magstim_settings import DEFAULT_MODEL, DEFAULT_SOFTWARE, DEFAULT_UNLOCK, Settings, dialect_of
+from sim.magstim_settings import DEFAULT_MODEL, DEFAULT_SOFTWARE, Settings, dialect_of
 from sim.truth import TruthLog
 
 NS_PER_MS = 1_000_000
@@ -37,12 +37,12 @@ class MagstimMachine:
         *,
         model: str = DEFAULT_MODEL,
         software: str = DEFAULT_SOFTWARE,
-        unlock: str = DEFAULT_UNLOCK,
+        unlock: str | None = None,
     ) -> None:
         self.faults = faults
         self.model, self.software = model, software
         self.dialect = dialect_of(model, software)
-        self.unlock = UnlockCode(unlock.encode("latin-1")) if self.dialect.needs_unlock else None
+        self.unlock = None if unlock is None or not self.dialect.needs_unlock else UnlockCode(unlock.encode("latin-1"))
         self._truth = truth
         self._table = read_table()
         self.windings = Windings(now_ns)

@@ -85,7 +85,7 @@ def _take_remote(device: MagstimMachine, command: EnableRemote, now_ns: int) -> 
     """A locked unit answers a bare request with a conflict, unless it is under control already; a wrong code with bad data."""
     if device.unlock is not None and command.unlock is None and not device.remote:
         return Conflict(letter="Q")
-    if command.unlock is not None and command.unlock != device.unlock:
+    if None not in (command.unlock, device.unlock) and command.unlock != device.unlock:
         return BadData(letter="Q")
     device.remote = True
     return Ack(letter="Q", status=device.status(now_ns))

@@ -7,7 +7,7 @@ from drivers.magstim_table_wire import PowerLimits
 
 MODELS = ("200", "bistim", "plus1", "rapid", "superrapid")
 DEFAULT_MODEL, DEFAULT_SOFTWARE = "rapid", "9.0"
-DEFAULT_UNLOCK = "aaaa-bbbbbbbb-00"  # made up; the bytes in the public descriptions
+MADE_UP_UNLOCK = "aaaa-bbbbbbbb-00"  # nobody's; the bytes in the public descriptions
 _RATES = {"rapid": "rapid_240V", "superrapid": "super_240V", "plus1": "superplus1_240V"}
 FIRST_STEPS = 10  # after the resolution was switched: 1 ms in tenths of one, or 10 ms
 FRESH_WAIT_TENTH_S, TRAIN_WAIT_TENTH_S = 1, 5

@@ -17,9 +17,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from sim.fault_switches import switch
 from sim.magstim_device import MagstimDevice
-from sim.magstim_faults import MagstimFaults, damaged, switch
-from sim.magstim_settings import DEFAULT_MODEL, DEFAULT_SOFTWARE, DEFAULT_UNLOCK, MODELS
+from sim.magstim_faults import MagstimFaults, damaged
+from sim.magstim_settings import DEFAULT_MODEL, DEFAULT_SOFTWARE, MODELS
 from sim.pty_port import PtyPort
 from sim.truth import PoseProbe, TruthLog
 
@@ -41,7 +42,7 @@ class MagstimSim:
         *,
         model: str = DEFAULT_MODEL,
         software: str = DEFAULT_SOFTWARE,
-        unlock: str = DEFAULT_UNLOCK,
+        unlock: str | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
         pose_probe: PoseProbe | None = None,
         seed: int = 0,
@@ -136,21 +137,21 @@ class MagstimSim:
     def remote(self) -> bool:
         return self._device.remote
 
-    def press_stop(self) -> None:
+    def panel_disable(self) -> None:
         """The unit's own stop: standby at once."""
         self._act(self._device.disarm)
 
-    def press_arm(self) -> None:
+    def panel_enable(self) -> None:
         self._act(self._device.arm)
 
-    def trigger(self) -> None:
+    def panel_fire(self) -> None:
         """The foot switch or the trigger input."""
         self._act(self._device.trigger)
 
-    def turn_power(self, pct: int) -> None:
+    def panel_amplitude(self, pct: int) -> None:
         self._act(lambda now_ns: self._device.turn_power(pct, now_ns))
 
-    def unplug_coil(self) -> None:
+    def remove_coil(self) -> None:
         self._act(lambda now_ns: self._device.plug_coil(False, now_ns))
 
     def plug_coil(self) -> None:
@@ -168,7 +169,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pty", type=Path, metavar="LINK", help="symbolic link to put at the port (default: none, use the pty's name)")
     parser.add_argument("--model", choices=MODELS, default=DEFAULT_MODEL, help="default: %(default)s")
     parser.add_argument("--software", default=DEFAULT_SOFTWARE, metavar="VERSION", help="of a Rapid² (default: %(default)s)")
-    parser.add_argument("--unlock", default=DEFAULT_UNLOCK, metavar="CODE", help="of a Rapid² from software 9 on (default: %(default)s)")
+    parser.add_argument("--unlock", metavar="CODE", help="lock a Rapid² of software 9 or later with it (default: it is not locked)")
     parser.add_argument("--truth", type=Path, metavar="FILE", help="append every physical pulse as a JSON line (default: no log)")
     parser.add_argument("--seed", type=int, default=0, help="of the random faults (default: %(default)s)")
     parser.add_argument(

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from sim.magventure_settings import COIL_TYPE, DEFAULT_MODEL
-from sim.magventure_sim import MagVentureSim
+from sim.magventure_settings import DEFAULT_MODEL
 from sim.muscle import add_thumb_arguments
 from sim.ndi_parameters import HIGHEST_HZ, LOWEST_HZ
 from sim.ndi_shutter import FAST_LATENCY_MS, FASTEST_SLOW_HZ, SLOW_LATENCY_MS
@@ -24,6 +23,7 @@ from sim.room_door import DoorError, RoomDoor
 from sim.room_files import SOCKET, STIMULATOR, TRUTH, BadRoom, Chair, ensure_roms, known_camera_port, write_chair
 from sim.room_plan import NoPlan, ensure_plan, planned_target
 from sim.room_stage import Patient, Stage
+from sim.room_unit import MODELS, RoomUnit, chair_lines, make_unit
 from sim.thumb import Thumb
 from sim.truth import TruthLog
 from sim.world import World
@@ -31,7 +31,6 @@ from sim.world_people import People
 
 OK, USAGE, BAD_DATA, UNAVAILABLE, CANNOT_CREATE = 0, 64, 65, 69, 73
 DEFAULT_PROTOCOL = "demo_itbs90"
-EVENTS_PER_BURST = 1
 
 
 class Leave(BaseException):
@@ -44,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=int, default=60, metavar="HZ", help=f"camera frames a second, {LOWEST_HZ} to {HIGHEST_HZ} (default: 60)"
     )
+    parser.add_argument("--model", choices=MODELS, default=DEFAULT_MODEL, help="the stimulator (default: %(default)s)")
     add_thumb_arguments(parser)
     parser.add_argument("--protocol", action="append", metavar="NAME", help=f"make a plan for it; repeatable (default: {DEFAULT_PROTOCOL})")
 
@@ -61,7 +61,7 @@ def main(given: argparse.Namespace) -> int:
             plans = [ensure_plan(folder, protocol) for protocol in given.protocol or [DEFAULT_PROTOCOL]]
             world = World(given.seed, time.monotonic_ns(), target=planned_target(plans[0]))
             patient = Patient(Thumb(given.threshold, given.spread, given.seed))
-            with _devices(folder, world, patient, given.seed, given.rate) as (camera, stimulator, chair):
+            with _devices(folder, world, patient, given) as (camera, stimulator, chair):
                 stage = Stage(world, People(world, given.seed), patient, camera, stimulator, time.monotonic_ns)
                 _tell(folder, chair, camera, plans[0])
                 door.run_forever(stage.act)
@@ -77,10 +77,9 @@ def main(given: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _devices(
-    folder: Path, world: World, patient: Patient, seed: int, rate_hz: int
-) -> Iterator[tuple[CameraSim, MagVentureSim, Path]]:
+def _devices(folder: Path, world: World, patient: Patient, given: argparse.Namespace) -> Iterator[tuple[CameraSim, RoomUnit, Path]]:
     """Camera and stimulator running, and the chair's file that says where."""
+    seed, rate_hz = given.seed, given.rate
     latency_ms = SLOW_LATENCY_MS if rate_hz <= FASTEST_SLOW_HZ else FAST_LATENCY_MS
     with contextlib.ExitStack() as open_things:
         camera = _camera(known_camera_port(folder), rate_hz, world, latency_ms, seed)
@@ -89,18 +88,12 @@ def _devices(
         truth = open_things.enter_context(TruthLog(folder / TRUTH, world.probe))
         truth.feel = patient.feel
         pty = open_things.enter_context(PtyPort(folder / STIMULATOR))
-        stimulator = MagVentureSim(pty, truth, model=DEFAULT_MODEL, events_per_burst=EVENTS_PER_BURST, seed=seed)
+        stimulator = make_unit(given.model, pty, truth, seed)
         open_things.callback(stimulator.stop)
         stimulator.start()
         ensure_roms(folder)
-        chair = Chair(
-            camera=_endpoint(camera),
-            rate_hz=rate_hz,
-            latency_ms=latency_ms,
-            model=DEFAULT_MODEL,
-            coil_type=COIL_TYPE,
-            events_per_burst=EVENTS_PER_BURST,
-        )
+        lines = chair_lines(given.model, folder)
+        chair = Chair(camera=_endpoint(camera), rate_hz=rate_hz, latency_ms=latency_ms, stimulator=lines)
         yield camera, stimulator, write_chair(folder, seed, chair)
 
 

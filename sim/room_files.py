@@ -51,9 +51,7 @@ class Chair:
     camera: str
     rate_hz: float
     latency_ms: float
-    model: str
-    coil_type: int
-    events_per_burst: int
+    stimulator: str  # its own lines
 
 
 def write_chair(folder: Path, seed: int, chair: Chair) -> Path:
@@ -61,6 +59,7 @@ def write_chair(folder: Path, seed: int, chair: Chair) -> Path:
     path = folder / CHAIR
     if path.exists():
         text = path.read_text(encoding="utf-8")
+        _refuse_another_unit(path, text, chair)
         text = re.sub(r'(?m)^endpoint = ".*"$', f'endpoint = "{chair.camera}"', text)
         text = re.sub(r"(?m)^frame_hz = .*$", f"frame_hz = {chair.rate_hz:.1f}", text)
         text = re.sub(r"(?m)^latency_ms = .*$", f"latency_ms = {chair.latency_ms:.1f}", text)
@@ -70,6 +69,13 @@ def write_chair(folder: Path, seed: int, chair: Chair) -> Path:
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)
     return path
+
+
+def _refuse_another_unit(path: Path, text: str, chair: Chair) -> None:
+    """The file is kept as people changed it, but it must speak of the stimulator that stands in the room."""
+    found, wanted = tomllib.loads(text).get("stimulator", {}).get("model"), tomllib.loads(chair.stimulator)["model"]
+    if found != wanted:
+        raise BadRoom(f"{path}: its stimulator is a {found}, the room's a {wanted}. Name another --dir, or that --model.")
 
 
 def _text(seed: int, chair: Chair) -> str:
@@ -111,12 +117,9 @@ calibrated_utc = "{now.isoformat().replace("+00:00", "Z")}"
 valid_until_utc = "{(now + timedelta(days=CALIBRATION_DAYS)).isoformat().replace("+00:00", "Z")}"
 
 [stimulator]
-kind = "magventure"
 port = "{STIMULATOR}"
-model = "{chair.model}"
-coil_type = {chair.coil_type}
 coil_class = "figure-8"
-events_per_burst = {chair.events_per_burst}
+{chair.stimulator}
 
 [network]
 commands = "tcp://127.0.0.1:{commands}"

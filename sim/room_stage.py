@@ -6,9 +6,9 @@ from collections.abc import Callable
 import msgspec
 
 from sim import room_acts as ask
-from sim.magventure_sim import MagVentureSim
 from sim.ndi_sim import CameraSim
 from sim.room_acts import Answer
+from sim.room_unit import RoomUnit
 from sim.thumb import Thumb
 from sim.world import NoSuchThing, World
 from sim.world_people import People
@@ -33,7 +33,7 @@ class Stage:
     """`act` begins one act now and says when it is done, and what to answer then. Raises ValueError for what cannot be done."""
 
     def __init__(
-        self, world: World, people: People, patient: Patient, camera: CameraSim, stimulator: MagVentureSim, clock: Callable[[], int]
+        self, world: World, people: People, patient: Patient, camera: CameraSim, stimulator: RoomUnit, clock: Callable[[], int]
     ) -> None:
         self._world, self._people, self._patient = world, people, patient
         self._camera, self._stimulator = camera, stimulator

@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from daemon.config import Config, load_config
-from sim.magventure_settings import COIL_TYPE
 from sim.room_files import Chair, ensure_roms, write_chair
+from sim.room_unit import chair_lines
 
 
 def chair_file(folder: Path, *, site: bool = True, model: str = "x100-option", stimulator: str = "", limits: str = "") -> Path:
     """A chair in the folder; `stimulator` and `limits` are lines added to those sections. Its site's folder is `site`."""
     folder.mkdir(parents=True, exist_ok=True)
     ensure_roms(folder)
-    chair = Chair(camera="tcp://127.0.0.1:1", rate_hz=60, latency_ms=14, model=model, coil_type=COIL_TYPE, events_per_burst=1)
+    chair = Chair(camera="tcp://127.0.0.1:1", rate_hz=60, latency_ms=14, stimulator=chair_lines(model, folder))
     (folder / "chair.toml").unlink(missing_ok=True)  # the room keeps a chair file that is there
     path = write_chair(folder, 1, chair)
     text = path.read_text(encoding="utf-8")

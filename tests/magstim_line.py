@@ -22,13 +22,13 @@ from drivers.values import (
 )
 from sim.magstim_device import MagstimDevice
 from sim.magstim_faults import MagstimFaults, damaged
-from sim.magstim_settings import DEFAULT_UNLOCK
+from sim.magstim_settings import MADE_UP_UNLOCK
 from sim.truth import TruthLog
 
 MS = 1_000_000
 START_NS = 5_000_000_000_000
 COIL = 60
-CODE = UnlockCode(DEFAULT_UNLOCK.encode())
+CODE = UnlockCode(MADE_UP_UNLOCK.encode())
 TRAIN = TrainSettings(amplitude_pct_mso=50, pulses_per_burst=1, intra_burst_interval_us=0, burst_hz="10", bursts=20)
 SINGLE = TrainSettings(amplitude_pct_mso=50, pulses_per_burst=1, intra_burst_interval_us=0, burst_hz="1", bursts=1)
 PAIR = TrainSettings(amplitude_pct_mso=50, pulses_per_burst=2, intra_burst_interval_us=3_000, burst_hz="1", bursts=1)
@@ -73,7 +73,7 @@ class MagstimLine:
         self.now_ns = START_NS
         self.faults = MagstimFaults()
         self.truth = RememberedTruth()
-        self.device = MagstimDevice(self.truth, self.faults, START_NS, model=model, software=software)
+        self.device = MagstimDevice(self.truth, self.faults, START_NS, model=model, software=software, unlock=MADE_UP_UNLOCK)
         self.driver = MagstimStimulator(
             told_model or model,
             COIL,

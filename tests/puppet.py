@@ -36,6 +36,7 @@ class Puppet:
         self.cannot: tuple[str, ...] = ()
         self.prepared: TrainSettings | None = None
         self.damaged = 0
+        self.estimates = False
         self.alive_until_ns = self.due_ns = 0
         self.report = StimReport(received_ns=0, state=StimState.STANDBY)
 

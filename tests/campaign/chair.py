@@ -15,8 +15,9 @@ from daemon.on_target import TargetLimits
 from daemon.pacing import Pace
 from daemon.treatment import Treatment, open_treatment
 from drivers.values import TrainSettings
-from sim.magventure_settings import COIL_TYPE, DEFAULT_MODEL
+from sim.magventure_settings import DEFAULT_MODEL
 from sim.room_files import Chair, ensure_roms, write_chair
+from sim.room_unit import chair_lines
 from tests import plans
 from tests.campaign.beacon import COIL_IN_TRACKER_MM, FRAME_HZ, LATENCY_MS
 
@@ -42,9 +43,7 @@ def write_quick_chair(folder: Path, seed: int, camera_port: int) -> Path:
         camera=f"tcp://127.0.0.1:{camera_port}",
         rate_hz=FRAME_HZ,
         latency_ms=LATENCY_MS,
-        model=DEFAULT_MODEL,
-        coil_type=COIL_TYPE,
-        events_per_burst=1,
+        stimulator=chair_lines(DEFAULT_MODEL, folder),
     )
     path = write_chair(folder, seed, chair)
     text = path.read_text(encoding="utf-8")
@@ -108,4 +107,3 @@ def quick_aim(config: Config) -> Aim:
         limits=QUICK_DWELL,
         registration_expires_ns=FAR_NS,
     )
-

@@ -20,14 +20,16 @@ from typing import Self, TypeVar
 import msgspec
 
 from daemon import ipc
+from daemon.config import load_config
+from daemon.devices import stimulator_line
 from daemon.lifeline import Lifeline
 from daemon.on_target import DEFAULT_LIMITS, TargetLimits
-from drivers.transport import open_serial
+from daemon.purpose import Pacing
 from drivers.values import TrainSettings
+from sim.magventure_settings import DEFAULT_MODEL
 from sim.world_geometry import to_matrix
 from tests.loop.live_room import LiveRoom, TruePulse, be_punctual
 
-BAUD = 38400
 BEAT_NS = 50_000_000
 NS = 1_000_000_000
 HOUR_NS = 3600 * NS
@@ -52,8 +54,8 @@ class HotRig:
     notified at every packet too, so that `room.wait` may look at both.
     """
 
-    def __init__(self, folder: Path, *, rate_hz: int = 60, seed: int = 1) -> None:
-        self.room = LiveRoom(folder, rate_hz=rate_hz, seed=seed)
+    def __init__(self, folder: Path, *, rate_hz: int = 60, seed: int = 1, model: str = DEFAULT_MODEL) -> None:
+        self.room = LiveRoom(folder, rate_hz=rate_hz, seed=seed, model=model)
         self.heard: list[tuple[int, ipc.FromHotOrder | ipc.FromHotNews]] = []
         self.run_id = ""
         self.arm_no = self.grant_no = 0
@@ -80,7 +82,7 @@ class HotRig:
         """Room and process up; the device is secured, the camera tracks, the coil's error is known and on target."""
         self.room.__enter__()
         self._is_open = True
-        self.port_fd = open_serial(self.room.folder / "stimulator", BAUD)
+        self.port_fd = stimulator_line(load_config(self.room.config)).open()
         self._spawn()
         self._player = threading.Thread(target=self._play, name="rig")
         self._player.start()
@@ -265,20 +267,20 @@ class HotRig:
         self.send(ipc.ClearAim())
         return time.monotonic_ns()
 
-    def ask_arm(self, settings: TrainSettings = THETA) -> ipc.ArmState:
+    def ask_arm(self, settings: TrainSettings = THETA, pacing: Pacing = Pacing.TRAIN) -> ipc.ArmState:
         """Arm and hear what became of it."""
         self.arm_no += 1
         number = self.arm_no
-        self.settings = settings
-        self.send(ipc.Arm(arm_no=number, settings=settings))
+        self.settings, self.pacing = settings, pacing
+        self.send(ipc.Arm(arm_no=number, settings=settings, pacing=pacing))
         return self.wait_for(ipc.ArmState, where=lambda state: state.arm_no == number)
 
-    def arm(self, settings: TrainSettings = THETA) -> None:
+    def arm(self, settings: TrainSettings = THETA, pacing: Pacing = Pacing.TRAIN) -> None:
         """Arm; fails unless the device confirms."""
-        state = self.ask_arm(settings)
+        state = self.ask_arm(settings, pacing)
         if state.why == "daemon_late":  # this machine stalled and our own beats with it: made safe, as it should; once more
             self.wait_for(ipc.Safe, where=lambda safe: safe.confirmed)
-            state = self.ask_arm(settings)
+            state = self.ask_arm(settings, pacing)
         assert state.armed, state.why
 
     def next_grant(self, **changes: object) -> ipc.Grant:
@@ -295,6 +297,7 @@ class HotRig:
             "expires_ns": now_ns + GRANT_WINDOW_NS,
             "gap_ns": 0,
             "wall_minus_mono_ns": wall_minus_mono_ns(),
+            "pacing": self.pacing,
         }
         return ipc.Grant(**(fields | changes))  # type: ignore[arg-type]  # a wrong field fails at once
 
@@ -303,9 +306,9 @@ class HotRig:
         self.send(grant)
         return grant
 
-    def fire(self, bursts: int = 1, settings: TrainSettings = THETA) -> ipc.Grant:
+    def fire(self, bursts: int = 1, settings: TrainSettings = THETA, pacing: Pacing = Pacing.TRAIN) -> ipc.Grant:
         """Arm, grant, and wait until the train has given so many whole bursts."""
-        self.arm(settings)
+        self.arm(settings, pacing)
         grant = self.grant()
         self.wait_for_bursts(bursts)
         return grant

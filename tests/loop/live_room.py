@@ -16,14 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sim.magventure_faults import MagVentureFaults
-from sim.magventure_settings import COIL_TYPE, DEFAULT_MODEL
-from sim.magventure_sim import MagVentureSim
-from sim.ndi_faults import CameraFaults
+from sim.magventure_settings import DEFAULT_MODEL
 from sim.ndi_shutter import FAST_LATENCY_MS, FASTEST_SLOW_HZ, SLOW_LATENCY_MS
 from sim.ndi_sim import CameraSim
 from sim.pty_port import PtyPort
 from sim.room_files import Chair, ensure_roms, write_chair
+from sim.room_unit import chair_lines, make_unit
 from sim.truth import TruthLog
 from sim.world import World
 from sim.world_geometry import Pose, crossed, from_axes, scaled, unit
@@ -127,8 +125,16 @@ class LiveRoom:
     `changed` is notified at every pulse and every change of the charge.
     """
 
-    def __init__(self, folder: Path, *, rate_hz: int = 60, seed: int = 1, changed: threading.Condition | None = None) -> None:
-        self.folder, self._rate_hz, self._seed = folder, rate_hz, seed
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        rate_hz: int = 60,
+        seed: int = 1,
+        changed: threading.Condition | None = None,
+        model: str = DEFAULT_MODEL,
+    ) -> None:
+        self.folder, self._rate_hz, self._seed, self._model = folder, rate_hz, seed, model
         self.changed = changed or threading.Condition()
         self.target = place_on_head()
         self.world = World(seed, time.monotonic_ns(), head=_head(), target=self.target)
@@ -139,16 +145,14 @@ class LiveRoom:
         latency_ms = SLOW_LATENCY_MS if self._rate_hz <= FASTEST_SLOW_HZ else FAST_LATENCY_MS
         self.camera = CameraSim("127.0.0.1", 0, self._rate_hz, self.world, latency_ms=latency_ms, seed=self._seed)
         self.cable = Cable(self.folder / "stimulator")
-        self.stimulator = MagVentureSim(self.cable, self.truth, seed=self._seed)
+        self.stimulator = make_unit(self._model, self.cable, self.truth, self._seed)
         ensure_roms(self.folder)
         host, port = self.camera.endpoint
         chair = Chair(
             camera=f"tcp://{host}:{port}",
             rate_hz=self._rate_hz,
             latency_ms=latency_ms,
-            model=DEFAULT_MODEL,
-            coil_type=COIL_TYPE,
-            events_per_burst=1,
+            stimulator=chair_lines(self._model, self.folder),
         )
         self.config = write_chair(self.folder, self._seed, chair)
         self.camera.start()
@@ -184,7 +188,8 @@ class LiveRoom:
     def mend(self) -> None:
         """No fault, the right plugs where they belong, the coil on its target."""
         self.cable.plug()
-        for faults, fresh in ((self.camera.faults, CameraFaults()), (self.stimulator.faults, MagVentureFaults())):
+        for faults in (self.camera.faults, self.stimulator.faults):
+            fresh = type(faults)()
             for field in fields(fresh):
                 setattr(faults, field.name, getattr(fresh, field.name))
         self.stimulator.plug_coil()

@@ -17,6 +17,7 @@ from sim.operator_hands import Hands, RoomSaysNo
 from sim.operator_view import FRESH_S, CoilSeen, View
 from sim.room_files import Chair, write_chair
 from sim.room_plan import plan_path
+from sim.room_unit import chair_lines
 from sim.world import World
 from sim.world_geometry import Pose, from_rotation_vector
 from sim.world_head import Head
@@ -194,7 +195,7 @@ def _chair(folder: Path) -> Path:
     plan = plan_path(folder, "demo_itbs90")
     plan.parent.mkdir()
     plan.write_text("{}")
-    chair = Chair(camera="tcp://127.0.0.1:1", rate_hz=60, latency_ms=14, model="x100-option", coil_type=60, events_per_burst=1)
+    chair = Chair(camera="tcp://127.0.0.1:1", rate_hz=60, latency_ms=14, stimulator=chair_lines("x100-option", folder))
     return write_chair(folder, 1, chair)
 
 

@@ -21,6 +21,7 @@ from sim.room_door import DoorError, RoomDoor
 from sim.room_files import Chair, write_chair
 from sim.room_plan import NoPlan, planned_target
 from sim.room_stage import switch
+from sim.room_unit import chair_lines
 from sim.world import NoSuchThing
 
 READY_S, END_S = 60.0, 15.0
@@ -344,10 +345,10 @@ def test_a_fault_switch_takes_only_values_of_its_own_kind() -> None:
 
 
 def test_a_chairs_file_that_is_there_keeps_what_a_person_changed_in_it(tmp_path: Path) -> None:
-    chair = Chair(camera="tcp://127.0.0.1:1", rate_hz=60, latency_ms=14, model="x100-option", coil_type=60, events_per_burst=1)
+    chair = Chair(camera="tcp://127.0.0.1:1", rate_hz=60, latency_ms=14, stimulator=chair_lines("x100-option", tmp_path))
     path = write_chair(tmp_path, 1, chair)
     path.write_text(path.read_text().replace("Etc/UTC", "Europe/Vienna"))
-    moved = Chair(camera="tcp://127.0.0.1:2", rate_hz=60, latency_ms=14, model="x100-option", coil_type=60, events_per_burst=1)
+    moved = Chair(camera="tcp://127.0.0.1:2", rate_hz=60, latency_ms=14, stimulator=chair_lines("x100-option", tmp_path))
     text = write_chair(tmp_path, 2, moved).read_text()
     assert "Europe/Vienna" in text
     assert 'endpoint = "tcp://127.0.0.1:2"' in text

@@ -32,8 +32,10 @@ from drivers.magstim_command_wire import (
     encode_command,
 )
 from drivers.magstim_wire import Ack, BadData, ChargeDelay, Conflict, Reply, decode_reply
+from sim.fault_switches import switch
 from sim.magstim_device import MagstimDevice
-from sim.magstim_faults import MagstimFaults, damaged, switch
+from sim.magstim_faults import MagstimFaults, damaged
+from sim.magstim_settings import MADE_UP_UNLOCK
 from tests.magstim_line import CODE, MS, START_NS, RememberedTruth
 
 REPOSITORY = Path(__file__).parents[2]
@@ -43,10 +45,10 @@ STATUS, PARAMETERS = Ask(letter="x"), Ask(letter="\\")
 class Bench:
     """A unit alone on a bench: commands in, whole frames out, time as told."""
 
-    def __init__(self, model: str = "plus1", software: str = "9.0") -> None:
+    def __init__(self, model: str = "plus1", software: str = "9.0", unlock: str | None = MADE_UP_UNLOCK) -> None:
         self.truth = RememberedTruth()
         self.faults = MagstimFaults()
-        self.device = MagstimDevice(self.truth, self.faults, START_NS, model=model, software=software)
+        self.device = MagstimDevice(self.truth, self.faults, START_NS, model=model, software=software, unlock=unlock)
         self.now_ns = START_NS
 
     def hear(self, data: bytes) -> bytes:
@@ -136,6 +138,11 @@ def test_answer_takes_its_time_on_the_wire() -> None:
     bench.device.hear(encode_command(PARAMETERS, bench.device.dialect), bench.now_ns)
     assert bench.run(28.0) == b""
     assert len(bench.run(0.2)) == 24
+
+
+def test_a_unit_that_is_not_locked_takes_a_bare_request_and_any_code() -> None:
+    for command in (EnableRemote(), EnableRemote(unlock=UnlockCode(b"cccc-bbbbbbbb-00"))):
+        assert isinstance(Bench(unlock=None).ask(command)[0], Ack)
 
 
 def test_wrong_code_and_bare_request_leave_a_locked_unit_locked() -> None:

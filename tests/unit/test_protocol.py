@@ -15,6 +15,7 @@ IN_USE = ("demo_itbs90", "itbs600", "itbs1800")
 # id: pulses, trains, onset of the last pulse in us. Those of print, then those that follow from the six numbers.
 SCHEDULES = {
     "demo_itbs90": (90, 3, 21_840_000),
+    "demo_rtms10": (60, 3, 21_900_000),
     "itbs600": (600, 20, 191_840_000),
     "itbs1800": (1800, 60, 591_840_000),
     "itbs600_30hz": (600, 20, 191_866_667),
@@ -77,7 +78,7 @@ def test_shipped_limits_are_those_of_the_published_courses() -> None:
 
 
 def test_only_the_demonstration_is_for_simulation_only() -> None:
-    assert [protocol_id for protocol_id in SCHEDULES if load_protocol(protocol_id).is_simulation_only] == ["demo_itbs90"]
+    assert [protocol_id for protocol_id in SCHEDULES if load_protocol(protocol_id).is_simulation_only] == ["demo_itbs90", "demo_rtms10"]
 
 
 def test_what_rests_on_memory_says_so() -> None:

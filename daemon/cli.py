@@ -107,6 +107,7 @@ def _handed_over(words: list[str]) -> None:
 
 def _mount() -> None:
     from daemon import ledger_backup_cli, ledger_people_cli  # noqa: PLC0415
+    from daemon.doctor_cli import doctor  # noqa: PLC0415
     from daemon.ledger_cli import app as ledger  # noqa: PLC0415
     from daemon.plan_cli import app as plan  # noqa: PLC0415
     from daemon.protocol_cli import app as protocol  # noqa: PLC0415
@@ -115,6 +116,7 @@ def _mount() -> None:
     ledger_people_cli.register(ledger)
     ledger_backup_cli.register(ledger)
     app.command("sign")(sign_file)
+    app.command()(doctor)
     app.add_typer(ledger, name="ledger", help="The dose record.")
     app.add_typer(plan, name="plan", help="Plans: make, show, verify.")
     app.add_typer(protocol, name="protocol", help="Protocols and courses: what may be used here, and the exact schedule.")

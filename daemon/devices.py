@@ -29,6 +29,7 @@ def make_stimulator(config: Config) -> Stimulator:
             unit.coil_type,
             max_amplitude_pct_mso=unit.max_amplitude_pct_mso,
             mains_v=unit.mains_v,
+            software=unit.software,
             unlock=None if unit.unlock is None else read_unlock_code(unit.unlock),
             ignore_coil_switch=unit.ignore_coil_switch,
             start_temp_c=unit.start_temp_c,

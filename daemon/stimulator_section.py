@@ -10,6 +10,7 @@ from daemon.sections import Section
 from drivers.magstim_unlock import read_unlock_code
 from drivers.values import DeviceError
 
+RAPID_MODELS = ("rapid", "superrapid", "plus1")
 MAX_LONGEST_TRAIN_S = 1200  # the longest in use, 1200 pulses at 1 Hz
 MAX_TEMP_START_C, MAX_TEMP_STOP_C = 40, 41  # host limits for a coil that cuts out at about 43 degrees by itself
 
@@ -45,10 +46,11 @@ class MagVentureSection(StimulatorUnit, frozen=True, kw_only=True, tag_field="ki
 
 
 class MagstimSection(StimulatorUnit, frozen=True, kw_only=True, tag_field="kind", tag="magstim"):
-    """`unlock` names the file with the unit's own code, which its owner alone can read; software 9 and later asks for it."""
+    """`software` is the first number of a Rapid²'s version, as its maker's screen shows it. `unlock` names the file with the unit's own code, which its owner alone can read; software 9 and later asks for it."""
 
     model: Literal["200", "bistim", "rapid", "superrapid", "plus1"]
     mains_v: Literal[115, 240]
+    software: int | None = None
     unlock: Path | None = None
     ignore_coil_switch: bool = False
     pacing: ClassVar[Pacing] = Pacing.TRAIN
@@ -77,6 +79,8 @@ def stimulator_faults(unit: StimulatorSection) -> list[str]:
         faults.append(f"[stimulator].longest_train_s: above 0, at most {MAX_LONGEST_TRAIN_S}")
     if isinstance(unit, MagVentureSection) and unit.events_per_burst not in range(1, 6):
         faults.append("[stimulator].events_per_burst: 1 to 5, as seen on this unit")
+    if isinstance(unit, MagstimSection) and unit.model in RAPID_MODELS and unit.software is None:
+        faults.append("[stimulator].software: missing; write the first number of the unit's version, such as 9")
     if isinstance(unit, MagstimSection) and unit.unlock is not None:
         faults += _unlock_faults(unit.unlock)
     return faults

@@ -66,6 +66,7 @@ class MagstimStimulator(MagstimCore):
 
     def feed(self, data: bytes, now_ns: int) -> Step[StimEvent]:
         if self._phase is not Phase.OFF:
+            self._give_up_late(now_ns)  # before it is read: an answer that is late tells nothing certain
             self._receive(self._talk.reader.feed(data, now_ns), now_ns)
         return self._step(now_ns)
 
@@ -296,11 +297,14 @@ class MagstimStimulator(MagstimCore):
 
     # ---- time ---------------------------------------------------------------------------------------------------------------
 
-    def _advance(self, now_ns: int) -> None:
+    def _give_up_late(self, now_ns: int) -> None:
         unanswered = self._talk.line.expire(now_ns)
         if unanswered is not None:
             remedy = CHECK_CODE if unanswered.letter == "Q" else CHECK_LINE
             self._fail_order(f"no answer to {unanswered.what} within 300 ms: what came of it is not known", remedy, now_ns)
+
+    def _advance(self, now_ns: int) -> None:
+        self._give_up_late(now_ns)
         if self._phase not in ARMED_PHASES and self._talk.nobody_answers():
             self._secure_again(now_ns)
         self._advance_safing(now_ns)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from drivers.magstim_command_wire import UnlockCode
 from drivers.magstim_conversation import Conversation
 from drivers.magstim_energy import DAMAGE_J_PER_MINUTE, EnergyBook, single_pause_s, wait_s
-from drivers.magstim_frame_wire import Family
+from drivers.magstim_frame_wire import Dialect, Family
 from drivers.magstim_models import make_unit, rate_tenth_hz, reasons_against
 from drivers.magstim_phases import (
     ARMED_PHASES,
@@ -47,7 +47,8 @@ CHECK_COIL = "Look at the unit and its coil: plug, safety switch, temperature."
 class MagstimCore:
     """One unit of the given model with one coil. A fault stands in `report` until it is acknowledged or the next `prepare`.
 
-    `coil_type` is the site's name for the coil: the unit tells only that one is there. `spent_before_joules` is what the minute
+    `coil_type` is the site's name for the coil: the unit tells only that one is there. `software` is the first number of a Rapid²'s
+    version, by which it is planned before the unit has told its own; one that tells another is not used. `spent_before_joules` is what the minute
     before the first connection may have taken; the default supposes the worst, so that a Rapid² rests for a minute after a start of
     the host. Temperature limits may only be lowered. Raises Refused for an unknown model or mains voltage, ValueError for limits
     above the built-in ones.
@@ -60,6 +61,7 @@ class MagstimCore:
         *,
         max_amplitude_pct_mso: int,
         mains_v: int = 240,
+        software: int | None = None,
         unlock: UnlockCode | None = None,
         ignore_coil_switch: bool = False,
         spent_before_joules: float = DAMAGE_J_PER_MINUTE,
@@ -74,6 +76,7 @@ class MagstimCore:
             raise ValueError(f"{where}: the amplitude ceiling must be 0 to 100 %")
         self._unit = make_unit(model, mains_v, max_amplitude_pct_mso, read_table(), where)
         self._coil_type = coil_type
+        self._told_software = software if self._unit.model.family is Family.RAPID else None
         self._unlock = unlock
         self._ignores_coil_switch = ignore_coil_switch
         self._start_temp_c, self._stop_temp_c = start_temp_c, stop_temp_c
@@ -124,7 +127,10 @@ class MagstimCore:
         return self._prepared
 
     def can(self, settings: TrainSettings) -> tuple[str, ...]:
-        return reasons_against(settings, self._unit, self._talk.dialect)
+        dialect = self._talk.dialect
+        if not self._talk.knows_language:
+            dialect = Dialect(family=dialect.family, software=self._told_software)
+        return reasons_against(settings, self._unit, dialect)
 
     def least_gap_s(self, settings: TrainSettings) -> float:
         """The pause that the unit needs after such a train. For settings that it `can`."""
@@ -271,6 +277,8 @@ class MagstimCore:
     def _reasons_against_control(self) -> list[str]:
         if not self._talk.knows_language:
             return ["its software version is not known"]
+        if self._told_software not in (None, self._talk.dialect.software):
+            return [f"its software is {self._talk.dialect.software}, the chair file says {self._told_software}"]
         if self._talk.dialect.needs_unlock and self._unlock is None:
             return ["its software asks for an unlock code and none is configured"]
         return []

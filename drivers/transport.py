@@ -55,8 +55,19 @@ class SerialLine:
     rts_low: bool = False
 
     def open(self) -> int:
-        """See `open_serial`."""
-        return open_serial(self.path, self.baud, rts_low=self.rts_low)
+        """See `open_serial`. Raises NotThere, with nothing written, also for a port that does not keep RTS as low as is wanted."""
+        fd = open_serial(self.path, self.baud, rts_low=self.rts_low)
+        if self.rts_low and not _may_be_low(fd):
+            os.close(fd)
+            raise NotThere("its RTS line is not seen low, and a trigger cable may fire on it", str(self.path), "Take another adapter.")
+        return fd
+
+
+def _may_be_low(fd: int) -> bool:
+    try:
+        return rts_is_low(fd) is not False
+    except OSError:
+        return False
 
 
 def rts_is_low(fd: int) -> bool | None:

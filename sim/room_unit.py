@@ -63,4 +63,5 @@ events_per_burst = {EVENTS_PER_BURST}"""
 model = "{model}"
 coil_type = {MAGSTIM_COIL}
 mains_v = 240
+software = {magstim_settings.DEFAULT_SOFTWARE.partition(".")[0]}
 unlock = "{UNLOCK_FILE}\""""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.magstim_command_wire import DISARM, UnlockCode, encode_command
 from drivers.values import BurstFired, Disabled, PanelAct, Ready, Secured, StimFault, StimState, TrainEnded
@@ -210,6 +211,19 @@ def test_missing_code_refuses_to_prepare_and_asks_for_nothing() -> None:
     assert not line.all(StimFault)
     (fault,) = (event for event in line.take(line.driver.prepare(TRAIN, line.now_ns)) if isinstance(event, StimFault))
     assert "unlock code and none is configured" in fault.what
+
+
+def test_unit_of_other_software_than_the_chair_file_says_is_not_used() -> None:
+    line = MagstimLine(told_software=8)
+    line.connect()
+    (fault,) = (event for event in line.take(line.driver.prepare(TRAIN, line.now_ns)) if isinstance(event, StimFault))
+    assert "its software is 9, the chair file says 8" in fault.what
+
+
+def test_a_unit_is_planned_by_the_software_that_the_chair_file_tells_until_it_tells_its_own() -> None:
+    long = replace(TRAIN, bursts=360, burst_hz="1")
+    assert MagstimLine(told_software=None).driver.can(long)
+    assert not MagstimLine(told_software=9).driver.can(long)
 
 
 def test_coil_switch_is_overridden_only_where_the_site_says_so() -> None:

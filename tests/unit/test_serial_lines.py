@@ -11,7 +11,7 @@ import serial
 
 from drivers.magstim_command_wire import UnlockCode
 from drivers.magstim_unlock import read_unlock_code
-from drivers.transport import open_serial, rts_is_low
+from drivers.transport import SerialLine, open_serial, rts_is_low
 from drivers.values import NotThere, Owned, Refused
 
 
@@ -56,6 +56,27 @@ def test_only_a_port_without_modem_lines_is_excused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(fcntl, "ioctl", broken)
     with pytest.raises(OSError, match="input/output"):
         rts_is_low(0)
+
+
+@pytest.mark.parametrize("answer", [termios.TIOCM_RTS, None])
+def test_a_line_whose_rts_is_not_seen_low_is_not_opened(monkeypatch: pytest.MonkeyPatch, answer: int | None) -> None:
+    def told(_fd: int, request: int, *_: object) -> bytes:
+        if request != termios.TIOCMGET:
+            return b""
+        if answer is None:
+            raise OSError(errno.EIO, "input/output error")
+        return answer.to_bytes(4, "little")
+
+    ours, theirs = os.openpty()
+    line = SerialLine(Path(os.ttyname(theirs)), 9600, rts_low=True)
+    os.close(line.open())
+    monkeypatch.setattr(fcntl, "ioctl", told)
+    with pytest.raises(NotThere, match="RTS"):
+        line.open()
+    monkeypatch.undo()
+    os.close(line.open())  # nobody holds it
+    for each in (ours, theirs):
+        os.close(each)
 
 
 def code_file(folder: Path, content: bytes, mode: int = 0o600) -> Path:

@@ -14,11 +14,10 @@ from drivers.magventure_command_wire import (
     AskWaveform,
     Command,
     SelectPage,
-    SetAmplitude,
     SetEnabled,
     encode_command,
 )
-from drivers.magventure_models import Capability, train_command, waveform_command
+from drivers.magventure_models import Capability, amplitude_command, train_command, waveform_command
 from drivers.magventure_wire import AmplitudeReport, Event, LongStatus, Page, PageReport, TrainReport, WaveformReport
 from drivers.values import TrainSettings
 
@@ -50,7 +49,7 @@ def writing(settings: TrainSettings, model: Capability) -> tuple[Ask, ...]:
     return (
         Ask(command=SelectPage(page=Page.TIMING), answer=PageReport, must_answer=False),
         Ask(command=waveform_command(settings, model), answer=WaveformReport, must_answer=False),
-        Ask(command=SetAmplitude(a_pct=settings.amplitude_pct_mso), answer=AmplitudeReport, must_answer=False),
+        Ask(command=amplitude_command(settings, model), answer=AmplitudeReport, must_answer=False),
         Ask(command=train_command(settings), answer=PageReport, must_answer=False),
     )
 

@@ -8,40 +8,49 @@ from decimal import Decimal, InvalidOperation
 
 import msgspec
 
-from drivers.magventure_command_wire import SetTrain, SetWaveform
-from drivers.magventure_wire import BURST_IPI_US, MODEL_NAMES, Mode, Waveform
+from drivers.magventure_command_wire import SetAmplitude, SetTrain, SetWaveform
+from drivers.magventure_wire import BURST_IPI_US, MODEL_NAMES, PAIRED_IPI_US, Mode, Waveform
 from drivers.values import Refused, TrainSettings
 
-BA_RATIO_PCT = 100  # pulse B over pulse A; without meaning in the standard mode, but a field of the command
+BA_RATIO_PCT = 100  # pulse B over pulse A: both alike; without meaning in the standard mode, but a field of the command
 ONE_TRAIN_GAP_TENTH_S = 10  # without meaning for a single train, but a field of the command
 FINE_RATE_LIMIT_TENTH_HZ = 200  # steps of 0.1 pps up to 20 pps, whole pps above
 MAX_PULSES = 2000
 FINE_PULSES_LIMIT = 1000  # steps of 100 above
+BURST_REST_NS = 100_000_000  # from a burst's end to the host's next trigger: public clients allow one trigger per 0.1 s
 
 
 class Capability(msgspec.Struct, frozen=True, kw_only=True):
-    """One model: waveforms of its standard mode and how fast it repeats them."""
+    """One model: waveforms of its standard mode, and how fast it repeats pulses, bursts and pairs; 0 for what it has not."""
 
     code: int  # as the status byte tells it
     waveforms: frozenset[Waveform]
     max_rate_hz: int
     max_burst_rate_hz: int
+    max_pair_rate_hz: int  # twin mode, biphasic
 
 
 _CODES = {name: code for code, name in MODEL_NAMES.items()}
 _X100 = {Waveform.MONOPHASIC, Waveform.BIPHASIC, Waveform.BURST}
 
 CAPABILITIES = {
-    "r30": Capability(code=_CODES["r30"], waveforms=frozenset({Waveform.BIPHASIC}), max_rate_hz=30, max_burst_rate_hz=0),
+    "r30": Capability(
+        code=_CODES["r30"], waveforms=frozenset({Waveform.BIPHASIC}), max_rate_hz=30, max_burst_rate_hz=0, max_pair_rate_hz=0
+    ),
     "r30-option": Capability(
         code=_CODES["r30-option"],
         waveforms=frozenset({Waveform.MONOPHASIC, Waveform.BIPHASIC}),
         max_rate_hz=30,
         max_burst_rate_hz=0,
+        max_pair_rate_hz=5,
     ),
-    "x100": Capability(code=_CODES["x100"], waveforms=frozenset(_X100), max_rate_hz=100, max_burst_rate_hz=20),
+    "x100": Capability(code=_CODES["x100"], waveforms=frozenset(_X100), max_rate_hz=100, max_burst_rate_hz=20, max_pair_rate_hz=0),
     "x100-option": Capability(
-        code=_CODES["x100-option"], waveforms=frozenset(_X100 | {Waveform.HALF_SINE}), max_rate_hz=100, max_burst_rate_hz=20
+        code=_CODES["x100-option"],
+        waveforms=frozenset(_X100 | {Waveform.HALF_SINE}),
+        max_rate_hz=100,
+        max_burst_rate_hz=20,
+        max_pair_rate_hz=50,
     ),
 }
 
@@ -65,9 +74,15 @@ def rate_tenth_hz(burst_hz: str) -> int | None:
     return int(tenths)
 
 
-def waveform_for(settings: TrainSettings) -> Waveform:
-    """Single pulses are biphasic, two to five are the device's burst."""
-    return Waveform.BURST if settings.pulses_per_burst > 1 else Waveform.BIPHASIC
+def mode_for(settings: TrainSettings, model: Capability) -> Mode:
+    """Two pulses are a pair of the twin mode where the model has it; everything else is the standard mode's."""
+    return Mode.TWIN if settings.pulses_per_burst == 2 and model.max_pair_rate_hz else Mode.STANDARD
+
+
+def waveform_for(settings: TrainSettings, model: Capability) -> Waveform:
+    """Single pulses and pairs are biphasic, other bursts the device's own waveform."""
+    is_burst = settings.pulses_per_burst > 1 and mode_for(settings, model) is Mode.STANDARD
+    return Waveform.BURST if is_burst else Waveform.BIPHASIC
 
 
 def reasons_against(settings: TrainSettings, model: Capability, max_amplitude_pct_mso: int) -> tuple[str, ...]:
@@ -82,26 +97,34 @@ def _amplitude_reasons(settings: TrainSettings, max_amplitude_pct_mso: int) -> l
 
 
 def _burst_reasons(settings: TrainSettings, model: Capability) -> list[str]:
-    reasons = []
     if not 1 <= settings.pulses_per_burst <= 5:
-        reasons.append(f"{settings.pulses_per_burst} pulses per burst: the device makes 1 to 5")
-    elif waveform_for(settings) not in model.waveforms:
-        reasons.append("this model has no burst waveform: it cannot pace theta bursts")
-    if settings.pulses_per_burst > 1 and settings.intra_burst_interval_us not in BURST_IPI_US:
-        reasons.append(f"an interval of {settings.intra_burst_interval_us} us inside the burst is not one of the device's steps")
+        return [f"{settings.pulses_per_burst} pulses per burst: the device makes 1 to 5"]
+    reasons = []
+    if waveform_for(settings, model) not in model.waveforms:
+        pairs = " nor a twin mode" if settings.pulses_per_burst == 2 else ""
+        reasons.append(f"this model has no burst waveform{pairs}: it cannot pace theta bursts")
+    is_pair = mode_for(settings, model) is Mode.TWIN
+    if settings.pulses_per_burst > 1 and settings.intra_burst_interval_us not in (PAIRED_IPI_US if is_pair else BURST_IPI_US):
+        what = "pair" if is_pair else "burst"
+        reasons.append(f"an interval of {settings.intra_burst_interval_us} us inside the {what} is not one of the device's steps")
     return reasons
+
+
+def _rate_limit_hz(settings: TrainSettings, model: Capability) -> int:
+    if settings.pulses_per_burst == 1:
+        return model.max_rate_hz
+    return model.max_pair_rate_hz if mode_for(settings, model) is Mode.TWIN else model.max_burst_rate_hz
 
 
 def _train_reasons(settings: TrainSettings, model: Capability) -> list[str]:
     reasons = []
     rate = rate_tenth_hz(settings.burst_hz)
-    is_burst = settings.pulses_per_burst > 1
-    limit_hz = model.max_burst_rate_hz if is_burst else model.max_rate_hz
+    limit_hz = _rate_limit_hz(settings, model)
     if rate is None or (rate > FINE_RATE_LIMIT_TENTH_HZ and rate % 10):
         reasons.append(f"a rate of {settings.burst_hz} per second is not one of the device's steps")
-    elif rate > 10 * limit_hz:
+    elif rate > 10 * limit_hz and limit_hz:
         reasons.append(f"a rate of {settings.burst_hz} per second is above the model's {limit_hz}")
-    elif is_burst and (settings.pulses_per_burst - 1) * settings.intra_burst_interval_us * rate >= 10_000_000:
+    elif settings.pulses_per_burst > 1 and (settings.pulses_per_burst - 1) * settings.intra_burst_interval_us * rate >= 10_000_000:
         reasons.append("a burst does not end before the next one begins")
     steps = 1 if settings.bursts <= FINE_PULSES_LIMIT else 100
     if not 1 <= settings.bursts <= MAX_PULSES or settings.bursts % steps:
@@ -109,18 +132,41 @@ def _train_reasons(settings: TrainSettings, model: Capability) -> list[str]:
     return reasons
 
 
+def host_pacing_reasons(settings: TrainSettings, model: Capability) -> list[str]:
+    """Why the host cannot ask for the bursts of such a train one by one; empty means it can. For a train without `reasons_against`."""
+    reasons = []
+    if waveform_for(settings, model) is not Waveform.BURST:
+        reasons.append("only bursts of the burst waveform are paced by the host")
+    rate = rate_tenth_hz(settings.burst_hz)
+    least_ns = burst_length_ns(settings) + BURST_REST_NS
+    if rate is None or rate * least_ns > 10_000_000_000:
+        reasons.append(f"bursts of this length are {least_ns // 1_000_000} ms apart at least when the host asks for each")
+    return reasons
+
+
+def burst_length_ns(settings: TrainSettings) -> int:
+    """First pulse to last pulse of one burst."""
+    return 1000 * settings.intra_burst_interval_us * (settings.pulses_per_burst - 1)
+
+
 def waveform_command(settings: TrainSettings, model: Capability) -> SetWaveform:
-    """Standard mode, normal current direction. For settings without `reasons_against`."""
-    is_burst = settings.pulses_per_burst > 1
+    """Normal current direction, both pulses of a pair alike. For settings without `reasons_against`."""
+    is_single = settings.pulses_per_burst == 1
     return SetWaveform(
         model=model.code,
-        mode=Mode.STANDARD,
+        mode=mode_for(settings, model),
         reverse=False,
-        waveform=waveform_for(settings),
-        pulses_per_burst=settings.pulses_per_burst if is_burst else 2,
-        ipi_us=settings.intra_burst_interval_us if is_burst else BURST_IPI_US[0],
+        waveform=waveform_for(settings, model),
+        pulses_per_burst=2 if is_single else settings.pulses_per_burst,
+        ipi_us=BURST_IPI_US[0] if is_single else settings.intra_burst_interval_us,
         ba_pct=BA_RATIO_PCT,
     )
+
+
+def amplitude_command(settings: TrainSettings, model: Capability) -> SetAmplitude:
+    """A pair has a second amplitude, here the same."""
+    is_pair = mode_for(settings, model) is Mode.TWIN
+    return SetAmplitude(a_pct=settings.amplitude_pct_mso, b_pct=settings.amplitude_pct_mso if is_pair else None)
 
 
 def train_command(settings: TrainSettings) -> SetTrain:

@@ -11,6 +11,8 @@ TRAIN_POLL_NS = 250_000_000
 STALE_ARMED_NS = 450_000_000  # 1.5 times 300 ms
 STALE_STANDBY_NS = 750_000_000  # 1.5 times the standby poll
 ENABLE_LIMIT_NS = 2_000_000_000  # charging takes about a second (public clients)
+POLL_FREE_NS = 80_000_000  # before a start that was announced: as long as an answer takes
+POLL_FREE_AFTER_NS = 20_000_000  # such a start may come a little late; longer, and the status would grow stale
 SETTLE_NS = 2_000_000_000  # amplitude and train: twice what public clients wait
 SETTLE_WAVEFORM_NS = 12_000_000_000  # relays and recharge after a change of waveform or mode (public clients)
 
@@ -26,10 +28,11 @@ class Phase(enum.Enum):
     READY = enum.auto()
     STARTING = enum.auto()
     FIRING = enum.auto()
+    BURSTS = enum.auto()  # in a train whose bursts the host asks for one by one
     STOPPING = enum.auto()  # disabling after anything else
 
 
-ENABLED_PHASES = frozenset({Phase.READY, Phase.STARTING, Phase.FIRING})
+ENABLED_PHASES = frozenset({Phase.READY, Phase.STARTING, Phase.FIRING, Phase.BURSTS})
 ARMED_PHASES = ENABLED_PHASES | {Phase.ARMING}
 SAFING_PHASES = frozenset({Phase.SECURING, Phase.STOPPING})
 
@@ -42,11 +45,13 @@ STATE_OF = {
     Phase.READY: StimState.READY,
     Phase.STARTING: StimState.FIRING,
     Phase.FIRING: StimState.FIRING,
+    Phase.BURSTS: StimState.FIRING,
     Phase.STOPPING: StimState.SECURING,
 }
 
 # What each phase asks again and again, and how often. Safing asks only once the disable is proven; a start asks nothing until the
-# train runs. While ready the settings are read again in turn: a knob on the train page is turned without an event.
+# train runs, a burst until its receipts are in. While ready the settings are read again in turn: a knob on the train page is turned
+# without an event. Between bursts of the host's the status is asked, and once a second the burst's own settings with it.
 POLLS: dict[Phase, tuple[int, tuple[tuple[Ask, ...], ...]]] = {
     Phase.SECURING: (150_000_000, ((STATUS,),)),
     Phase.STOPPING: (150_000_000, ((STATUS,),)),
@@ -55,6 +60,7 @@ POLLS: dict[Phase, tuple[int, tuple[tuple[Ask, ...], ...]]] = {
     Phase.ARMING: (TRAIN_POLL_NS, (READ_BACK,)),
     Phase.READY: (ARMED_POLL_NS, ((STATUS,), (WAVEFORM,), (STATUS,), (TRAIN,))),
     Phase.FIRING: (TRAIN_POLL_NS, ((STATUS,),)),
+    Phase.BURSTS: (TRAIN_POLL_NS, (*((STATUS,) for _ in range(4)), (STATUS, WAVEFORM))),
 }
 
 

@@ -5,7 +5,8 @@ Pure. Not whose act a change was: the driver knows what it had asked.
 
 import msgspec
 
-from drivers.magventure_models import Capability, rate_tenth_hz, waveform_command
+from drivers.magventure_command_wire import SetWaveform
+from drivers.magventure_models import BA_RATIO_PCT, Capability, rate_tenth_hz, waveform_command
 from drivers.magventure_wire import (
     MODEL_NAMES,
     AmplitudeReport,
@@ -43,6 +44,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     temperature_c: int | None = None
     coil_type: int | None = None
     a_pct: int | None = None
+    b_pct: int | None = None
     page: int | None = None
     running: bool | None = None
     waveform: WaveformReport | None = None
@@ -65,11 +67,12 @@ def seen(old: Picture, event: Event) -> Picture:
                 temperature_c=event.temperature_c,
                 coil_type=event.coil_type,
                 a_pct=event.a_pct,
+                b_pct=event.b_pct,
             )
             if isinstance(event, LongStatus):
                 new = msgspec.structs.replace(new, page=event.page, running=event.running)
         case AmplitudeReport():
-            new = msgspec.structs.replace(old, bits=event.bits, a_pct=event.a_pct)
+            new = msgspec.structs.replace(old, bits=event.bits, a_pct=event.a_pct, b_pct=event.b_pct)
         case CoilReport():
             new = msgspec.structs.replace(old, bits=event.bits, temperature_c=event.temperature_c, coil_type=event.coil_type)
         case PageReport():
@@ -88,6 +91,8 @@ def setting_changes(old: Picture, new: Picture) -> tuple[str, ...]:
     changes = [_change("amplitude", old.a_pct, new.a_pct, " %"), _change("page", old.page, new.page)]
     if old.bits is not None and new.bits is not None:
         changes.append(_change("mode", old.bits.mode.name, new.bits.mode.name))
+        if new.bits.mode in (Mode.TWIN, Mode.DUAL):
+            changes.append(_change("amplitude of pulse B", old.b_pct, new.b_pct, " %"))
         changes.append(_change("waveform", old.bits.waveform.name, new.bits.waveform.name))
     return tuple(change for change in changes if change)
 
@@ -125,11 +130,16 @@ def reported(picture: Picture, received_ns: int, state: StimState, fault: str | 
     )
 
 
+def is_plausible(temperature_c: int) -> bool:
+    """Whether a coil can have this temperature; otherwise its sensor or its cooling speaks."""
+    return temperature_c not in SENSOR_FAULTS_C and temperature_c <= SENSOR_CEILING_C
+
+
 def temperature_reason(temperature_c: int | None, limit_c: int) -> str | None:
     """Why no pulse may leave a coil of this temperature; None when it may. Unknown is a reason."""
     if temperature_c is None:
         return "the coil's temperature is unknown"
-    if temperature_c in SENSOR_FAULTS_C or temperature_c > SENSOR_CEILING_C:
+    if not is_plausible(temperature_c):
         return f"the coil reports {temperature_c} degrees C: its sensor or its cooling is at fault"
     if temperature_c >= limit_c:
         return f"the coil is at {temperature_c} degrees C, the limit is {limit_c}"
@@ -146,22 +156,35 @@ def mismatches(settings: TrainSettings, picture: Picture, model: Capability, coi
         ("model", None if picture.bits is None else picture.bits.model, model.code),
         ("mode", None if picture.bits is None else picture.bits.mode.name, wanted.mode.name),
         ("waveform", None if picture.bits is None else picture.bits.waveform.name, wanted.waveform.name),
-        *_waveform_pairs(settings, picture.waveform, wanted.waveform),
+        *_waveform_pairs(picture.waveform, wanted),
+        *_pair_pairs(settings, picture, wanted),
         *_train_pairs(settings, picture.train),
     ]
     return tuple(f"{name}: {_said(got)}, {want} asked" for name, got, want in pairs if got != want)
 
 
-def _waveform_pairs(settings: TrainSettings, got: WaveformReport | None, waveform: Waveform) -> list[_Pair]:
+def _waveform_pairs(got: WaveformReport | None, wanted: SetWaveform) -> list[_Pair]:
     pairs: list[_Pair] = [
-        ("mode set", None if got is None else got.mode.name, Mode.STANDARD.name),
+        ("mode set", None if got is None else got.mode.name, wanted.mode.name),
         ("current reversed", None if got is None else got.reverse, False),
-        ("waveform set", None if got is None else got.waveform.name, waveform.name),
+        ("waveform set", None if got is None else got.waveform.name, wanted.waveform.name),
     ]
-    if waveform is Waveform.BURST:
-        pairs.append(("pulses per burst", None if got is None else got.pulses_per_burst, settings.pulses_per_burst))
-        pairs.append(("interval in the burst, us", None if got is None else got.ipi_us, settings.intra_burst_interval_us))
+    if wanted.waveform is Waveform.BURST:
+        pairs.append(("pulses per burst", None if got is None else got.pulses_per_burst, wanted.pulses_per_burst))
+        pairs.append(("interval in the burst, us", None if got is None else got.ipi_us, wanted.ipi_us))
     return pairs
+
+
+def _pair_pairs(settings: TrainSettings, picture: Picture, wanted: SetWaveform) -> list[_Pair]:
+    """What counts in the twin mode alone: the second pulse and its distance."""
+    got = picture.waveform
+    if wanted.mode is not Mode.TWIN:
+        return []
+    return [
+        ("amplitude of pulse B", picture.b_pct, settings.amplitude_pct_mso),
+        ("interval in the pair, us", None if got is None else got.ipi_us, wanted.ipi_us),
+        ("pulse B over pulse A, %", None if got is None else got.ba_pct, BA_RATIO_PCT),
+    ]
 
 
 def _train_pairs(settings: TrainSettings, got: TrainReport | None) -> list[_Pair]:

@@ -5,13 +5,14 @@ Not what follows from a deviation (the driver stops) and not the dose (the ledge
 
 from fractions import Fraction
 
+from drivers.magventure_models import burst_length_ns
+from drivers.magventure_output import OutputWatch
 from drivers.values import TrainSettings
 
 START_LIMIT_NS = 300_000_000  # from the start command to "running", public clients' experience of 20 to 80 ms an answer, times four
 LATE_EVENTS_NS = 200_000_000  # receipts of a train that has just ended still belong to it
 DEVIATION_INTERVALS = 2
 DEVIATION_FLOOR_NS = 100_000_000  # a host's own lateness must not look like the device's at high rates
-SAG_LIMIT_PCT = 10  # units lower the output at high rates and no table is public; our default against the train's first receipt
 
 
 class TrainWatch:
@@ -21,11 +22,12 @@ class TrainWatch:
         self._bursts = settings.bursts
         self._events_per_burst = events_per_burst
         self._interval_ns = int(Fraction(1_000_000_000) / Fraction(settings.burst_hz))
-        self._burst_ns = 1000 * settings.intra_burst_interval_us * (settings.pulses_per_burst - 1)
+        self._burst_ns = burst_length_ns(settings)
         self._tolerance_ns = max(DEVIATION_INTERVALS * self._interval_ns, DEVIATION_FLOOR_NS)
         self._asked_ns = asked_ns
-        self._first_didt: int | None = None
+        self._output = OutputWatch()
         self._events = 0
+        self._counted_ns = asked_ns
         self.began_ns: int | None = None
         self.ended_ns: int | None = None
 
@@ -45,23 +47,20 @@ class TrainWatch:
     def end(self, now_ns: int) -> None:
         self.ended_ns = now_ns
 
-    def count(self) -> bool:
+    def count(self, now_ns: int) -> bool:
         """Count one receipt; True when it is the first of its burst."""
+        self._counted_ns = now_ns
         self._events += 1
         return (self._events - 1) % self._events_per_burst == 0
 
-    def receipt_fault(self, didt_a_per_us: int, now_ns: int) -> str | None:
-        """What is wrong with the receipt just counted, if anything."""
+    def receipt_fault(self, didt_a_per_us: int, didt_b_per_us: int | None = None) -> str | None:
+        """What is wrong with the receipt just counted, if anything. The second figure is for pairs."""
         if self._events > self._bursts * self._events_per_burst:
             return f"more pulses than planned: receipt {self._events} in a train of {self._bursts} bursts"
-        if self._first_didt is None:
-            self._first_didt = didt_a_per_us
-        sag = self._first_didt - didt_a_per_us
-        if didt_a_per_us == 0:
-            return "a pulse without current (di/dt 0): the coil may be unplugged"
-        if sag > 1 and 100 * sag > SAG_LIMIT_PCT * self._first_didt:  # one unit is the receipt's own resolution
-            return f"the output sags: di/dt {didt_a_per_us} after {self._first_didt} A/us at the train's first pulse"
-        if now_ns < self._due_ns(self.bursts_seen - 1) - self._tolerance_ns:
+        fault = self._output.fault(didt_a_per_us, didt_b_per_us)
+        if fault:
+            return fault
+        if self._counted_ns < self._due_ns(self.bursts_seen - 1) - self._tolerance_ns:
             return f"burst {self.bursts_seen} came two intervals ahead of the plan"
         return None
 

@@ -40,6 +40,7 @@ class Page(enum.IntEnum):
 
 MODEL_NAMES = {0: "r30", 1: "x100", 2: "r30-option", 3: "x100-option", 4: "r30-option-mono", 5: "mst"}
 MAX_AMPLITUDE_PCT = 100
+MAX_BA_INDEX = 96  # pulse B over pulse A runs from 5.00 down to 0.20 in steps of 0.05
 
 # Inter-pulse intervals by index, as the device reports them: descending lists, microseconds.
 BURST_IPI_US = (
@@ -235,6 +236,11 @@ class WaveformReport(msgspec.Struct, frozen=True, kw_only=True):
         else:
             return None
         return intervals[self.ipi_index] if self.ipi_index < len(intervals) else None
+
+    @property
+    def ba_pct(self) -> int | None:
+        """Pulse B over pulse A in hundredths; None where that has no meaning or the index is unknown."""
+        return 500 - 5 * self.ba_index if self.mode is Mode.TWIN and self.ba_index <= MAX_BA_INDEX else None
 
     def body(self) -> bytes:
         head = (9, self.flag, self.model_byte, self.mode, self.reverse, self.waveform, 5 - self.pulses_per_burst)

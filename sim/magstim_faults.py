@@ -1,7 +1,7 @@
 """What can go wrong with a simulated Magstim and its line, as switches to turn at run time; none is on unless asked for."""
 
 import random
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 
 @dataclass(slots=True)
@@ -33,31 +33,6 @@ class MagstimFaults:
     # the coil
     heating_c_per_s: float = 0.0
     reports_tenth_c: int | None = None  # a broken sensor
-
-
-def switch(faults: MagstimFaults, text: str) -> None:
-    """Turn one switch by `name` or `name=value`. Raises ValueError for a name or value that there is not."""
-    name, _, value = text.partition("=")
-    known = {field.name: field.default for field in fields(MagstimFaults)}
-    if name not in known:
-        raise ValueError(f"there is no fault {name!r}; one of {', '.join(known)}")
-    default = known[name]
-    try:
-        setattr(faults, name, _value(default, value))
-    except ValueError:
-        raise ValueError(f"the fault {name!r} takes no {value!r}") from None
-
-
-def _value(default: object, value: str) -> object:
-    if isinstance(default, bool):
-        return {"": True, "on": True, "off": False}[value] if value in ("", "on", "off") else _refuse(value)
-    if isinstance(default, str):
-        return value
-    return float(value) if isinstance(default, float) else int(value)
-
-
-def _refuse(value: str) -> object:
-    raise ValueError(value)
 
 
 def damaged(frame: bytes, faults: MagstimFaults, rng: random.Random) -> bytes:

@@ -3,6 +3,8 @@
 import random
 from dataclasses import dataclass
 
+from sim.magventure_charge import RECHARGE_PCT_PER_S
+
 END_MARKS = 2  # checksum and end
 
 
@@ -21,11 +23,13 @@ class MagVentureFaults:
     ignores_enable: bool = False
     ignores_start: bool = False
     ignores_stop_ms: float = 0.0  # counted from the first stop heard since it was set
+    stuck_enabled: bool = False  # no disable works, of a command or at the panel; the coil's plug and the mains do
     stuck_running: bool = False  # the train's end is not reported
     loses_receipts: bool = False
     extra_bursts: int = 0  # more than the train's setting
     rate_factor: float = 1.0  # of the train's own rate
     sag_pct_per_burst: float = 0.0
+    recharge_pct_per_s: float = RECHARGE_PCT_PER_S  # less makes the output sag at high rates
     # the coil
     heating_c_per_s: float = 0.0
     reports_temperature_c: int | None = None  # a broken sensor, or 90 for cooling that is not connected

@@ -12,9 +12,12 @@ from sim.magventure_pulses import TrainShape
 SERIAL = 0x53494D  # "SIM"
 COIL_TYPE = 60  # Cool-B65
 SETTABLE_PAGES = (1, 2, 3, 4, 7)
-MAIN, TIMING = 1, 2
+MAIN, TIMING, PROTOCOL = 1, 2, 7
+INTERNAL_SEQUENCE = 0
 PAIRED = (Mode.TWIN, Mode.DUAL)
 MAX_BURST_RATE_HZ = 20
+MAX_MONOPHASIC_PAIR_RATE_HZ = 5
+DUAL_INDEX_OF_ZERO = 100  # in dual mode the ratio's index tells pulse B's amplitude: 100 less the index
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +26,14 @@ class Model:
     modes: tuple[Mode, ...]
     waveforms: tuple[Waveform, ...]
     max_rate_hz: int
+    max_pair_rate_hz: int
 
 
 MODELS = {
-    "r30": Model(0, (Mode.STANDARD,), (Waveform.BIPHASIC,), 30),
-    "x100": Model(1, (Mode.STANDARD,), (Waveform.MONOPHASIC, Waveform.BIPHASIC, Waveform.BURST), 100),
-    "r30-option": Model(2, (Mode.STANDARD, *PAIRED), (Waveform.MONOPHASIC, Waveform.BIPHASIC), 30),
-    "x100-option": Model(3, tuple(Mode), tuple(Waveform), 100),
+    "r30": Model(0, (Mode.STANDARD,), (Waveform.BIPHASIC,), 30, 0),
+    "x100": Model(1, (Mode.STANDARD,), (Waveform.MONOPHASIC, Waveform.BIPHASIC, Waveform.BURST), 100, 0),
+    "r30-option": Model(2, (Mode.STANDARD, *PAIRED), (Waveform.MONOPHASIC, Waveform.BIPHASIC), 30, 5),
+    "x100-option": Model(3, tuple(Mode), tuple(Waveform), 100, 50),
 }
 DEFAULT_MODEL = "x100-option"
 
@@ -64,12 +68,22 @@ class Settings:
         self.pulses_per_burst = wanted.pulses_per_burst
         self.ipi_us = min(self._intervals, key=lambda ipi_us: abs(ipi_us - wanted.ipi_us))
         self.ba_pct = min(500, max(20, 5 * round(wanted.ba_pct / 5)))
+        self._follow_ratio()
+
+    def set_amplitude(self, a_pct: int, b_pct: int | None) -> None:
+        """In the twin mode the ratio alone decides about pulse B."""
+        self.a_pct = a_pct
+        self.b_pct = self.b_pct if b_pct is None else b_pct
+        self._follow_ratio()
+
+    def _follow_ratio(self) -> None:
+        if self.mode is Mode.TWIN:
+            self.b_pct = min(100, round(self.a_pct * self.ba_pct / 100))
 
     def set_train(self, wanted: SetTrain | WriteTrain) -> None:
         """Taken only while the Timing page is shown."""
-        limit_hz = MAX_BURST_RATE_HZ if self.waveform is Waveform.BURST else self.model.max_rate_hz
         in_range = (
-            1 <= wanted.rate_tenth_hz <= 10 * limit_hz
+            1 <= wanted.rate_tenth_hz <= 10 * self._max_rate_hz
             and 1 <= wanted.pulses <= 2000
             and 1 <= wanted.trains <= 500
             and 1 <= wanted.gap_tenth_s <= 1200
@@ -82,8 +96,16 @@ class Settings:
         if isinstance(wanted, WriteTrain) and wanted.timing_control <= 3:
             self.timing_control, self.warning = wanted.timing_control, wanted.warning
 
+    @property
+    def _max_rate_hz(self) -> int:
+        if self.mode in PAIRED:
+            return MAX_MONOPHASIC_PAIR_RATE_HZ if self.waveform is Waveform.MONOPHASIC else self.model.max_pair_rate_hz
+        return MAX_BURST_RATE_HZ if self.waveform is Waveform.BURST else self.model.max_rate_hz
+
     def set_delays(self, wanted: SetDelays | WriteDelays) -> None:
-        if wanted.trigger_in_tenth_ms > 65_000 or abs(wanted.trigger_out_tenth_ms) > 1000 or wanted.charge_ms > 12_000:
+        out_of_range = wanted.trigger_in_tenth_ms > 65_000 or abs(wanted.trigger_out_tenth_ms) > 1000 or wanted.charge_ms > 12_000
+        before_an_external_start = wanted.trigger_out_tenth_ms < 0 and self.timing_control != INTERNAL_SEQUENCE
+        if out_of_range or before_an_external_start:
             return
         self.delays = DelayReport(
             trigger_in_tenth_ms=wanted.trigger_in_tenth_ms,
@@ -112,9 +134,19 @@ class Settings:
             pulses_per_burst=self._pulses_at_once, ipi_us=self.ipi_us, rate_tenth_hz=10, bursts=1, trains=1, gap_tenth_s=0
         )
 
+    def protocol_shape(self) -> TrainShape:
+        """What is stored on the Protocol page: ten triggers, one a second."""
+        return TrainShape(
+            pulses_per_burst=self._pulses_at_once, ipi_us=self.ipi_us, rate_tenth_hz=10, bursts=10, trains=1, gap_tenth_s=0
+        )
+
+    @property
+    def has_pairs(self) -> bool:
+        return self.mode in PAIRED
+
     @property
     def _pulses_at_once(self) -> int:
-        if self.mode in PAIRED:
+        if self.has_pairs:
             return 2
         return self.pulses_per_burst if self.waveform is Waveform.BURST else 1
 
@@ -127,7 +159,7 @@ class Settings:
             waveform=self.waveform,
             pulses_per_burst=self.pulses_per_burst,
             ipi_index=self._intervals.index(self.ipi_us) if self.ipi_us in self._intervals else 0,
-            ba_index=(500 - self.ba_pct) // 5,
+            ba_index=DUAL_INDEX_OF_ZERO - self.b_pct if self.mode is Mode.DUAL else (500 - self.ba_pct) // 5,
         )
 
     def train_report(self) -> TrainReport:

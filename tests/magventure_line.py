@@ -145,6 +145,18 @@ class MagVentureLine:
         self.take(self.driver.start_train(self.now_ns))
         self.next(TrainBegan, 500)
 
+    def burst(self) -> None:
+        """One trigger, and what comes of it until it is confirmed."""
+        self.take(self.driver.start_burst(self.now_ns))
+        self.next(BurstFired, 300)
+
+    def fire_bursts(self, count: int, every_ms: float = 200) -> None:
+        """A train paced from here, the last burst's interval included."""
+        for _ in range(count):
+            asked_ns = self.now_ns
+            self.burst()
+            self.run(every_ms - (self.now_ns - asked_ns) / MS)
+
     def fire(self) -> None:
         self.start()
         self.next(TrainEnded)

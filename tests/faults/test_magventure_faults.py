@@ -261,6 +261,7 @@ def test_receipt_long_after_a_stop_is_not_the_stopped_trains_even_if_its_end_was
     line.stop()
     line.run(300)
     line.device.enable(line.now_ns)
+    line.within(300, lambda: line.device.enabled)
     line.device.trigger(line.now_ns)
     line.run(1)
     assert [event.asked for event in line.all(BurstFired)] == [True, False]

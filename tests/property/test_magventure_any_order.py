@@ -1,10 +1,13 @@
 """The MagVenture driver under every moment, delay, hand and byte: never unsafe, never an exception, every pulse accounted for."""
 
+import itertools
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from drivers.magventure import MagVentureStimulator
-from drivers.magventure_command_wire import SetEnabled, StartTrain, decode_command, encode_command
+from drivers.magventure_command_wire import SetEnabled, StartTrain, Trigger, decode_command, encode_command
 from drivers.magventure_frame_wire import FrameReader, frame
 from drivers.magventure_wire import encode_event
 from drivers.protocols import Step
@@ -40,6 +43,51 @@ def test_stop_at_any_moment_of_a_train_is_written_at_once_and_final(stop_after_u
     assert len(line.all(BurstFired)) == line.asked_bursts
     assert not line.device.enabled
     assert line.driver.report.state is StimState.STANDBY
+
+
+@given(st.integers(0, 900_000), st.integers(0, 80))
+@settings(max_examples=60, deadline=None)
+def test_stop_at_any_moment_between_bursts_of_the_host_is_written_at_once_and_final(stop_after_us: int, reply_delay_ms: int) -> None:
+    line = MagVentureLine(reply_delay_ms=reply_delay_ms)
+    line.make_ready()
+    line.run(300)
+    end_ns = line.now_ns + 1000 * stop_after_us
+    for _ in range(6):
+        line.take(line.driver.start_burst(line.now_ns))
+        line.run(min(200 * MS, max(0, end_ns - line.now_ns)) / MS)
+        if line.now_ns >= end_ns:
+            break
+    step = line.driver.stop(line.now_ns)
+    assert step.send.startswith(DISABLE)
+    line.take(step)
+    disabled = line.next(Disabled, 700)
+    while not disabled.confirmed:
+        disabled = line.next(Disabled, 700)
+    line.run(500)
+    assert all(pulse_ns <= disabled.at_ns for pulse_ns in line.truth.pulses_ns)
+    assert 3 * line.asked_bursts == len(line.truth.pulses_ns)
+    assert len(line.all(BurstFired)) == line.asked_bursts
+    assert not line.device.enabled
+
+
+@given(st.lists(st.integers(1, 450), min_size=1, max_size=12), st.integers(0, 80))
+@settings(max_examples=80, deadline=None)
+def test_two_bursts_of_the_host_never_overlap_and_each_has_its_receipt(waits_ms: list[int], reply_delay_ms: int) -> None:
+    line = MagVentureLine(reply_delay_ms=reply_delay_ms)
+    line.make_ready(replace(SHORT_TRAIN, burst_hz="5", bursts=20))
+    line.run(300)
+    asked_ns = []
+    for wait_ms in waits_ms:
+        step = line.driver.start_burst(line.now_ns)
+        asked_ns += [line.now_ns] if encode_command(Trigger()) in step.send else []
+        line.take(step)
+        line.run(wait_ms)
+    line.run(500)
+    assert all(later - earlier >= 140 * MS for earlier, later in itertools.pairwise(asked_ns))
+    assert len(line.truth.pulses_ns) == 3 * len(asked_ns) == 3 * line.asked_bursts
+    gaps = [later - earlier for earlier, later in itertools.pairwise(line.truth.pulses_ns)]
+    assert all(gap >= 20 * MS for gap in gaps)
+    assert "nobody here asked for" not in line.fault_texts
 
 
 @given(st.integers(0, 600_000), st.integers(0, 80))
@@ -121,6 +169,9 @@ def test_line_that_loses_and_doubles_bytes_never_leaves_the_device_enabled(drop:
     assert line.driver.report.state in (StimState.STANDBY, StimState.FAULT)
 
 
+REFUSABLE = ("prepare", "enable", "start_train", "start_burst", "end_train")
+
+
 class Calls:
     """A driver called at random; checks every step it returns."""
 
@@ -147,17 +198,18 @@ class Calls:
         faulted = any(isinstance(event, StimFault) for event in step.events)
         self._enable_is_wanted = (self._enable_is_wanted or (name == "enable" and not faulted)) and name not in ("stop", "connected")
         assert StartTrain() not in sent or name == "start_train"
+        assert Trigger() not in sent or name == "start_burst"
         assert SetEnabled(on=True) not in sent or self._enable_is_wanted
         if faulted or any(isinstance(event, Disabled) for event in step.events):
             self._enable_is_wanted = False
-        if name in ("prepare", "enable", "start_train") and faulted and len(step.events) == 1:
+        if name in REFUSABLE and faulted and len(step.events) == 1:
             assert not step.send
         if name == "stop" and any(isinstance(event, Disabled) for event in step.events):
             assert step.events[0] == Disabled(confirmed=False, at_ns=self.now_ns)
 
 
 chatter = st.one_of(EVENTS.map(encode_event), st.binary(max_size=30), st.binary(min_size=1, max_size=32).map(frame))
-names = st.sampled_from(["connected", "disconnected", "feed", "feed", "feed", "tick", "prepare", "enable", "start_train", "stop"])
+names = st.sampled_from(["connected", "disconnected", "feed", "feed", "feed", "tick", *REFUSABLE, "stop"])
 
 
 @given(st.lists(st.tuples(names, chatter, st.integers(0, 1200)), max_size=40))

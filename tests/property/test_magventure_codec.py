@@ -9,6 +9,7 @@ from drivers import magventure_command_wire as commands
 from drivers import magventure_wire as wire
 from drivers.magventure_frame_wire import MAX_BODY, FrameReader, frame
 from drivers.values import WireError
+from tests.magventure_fuzz import fuzz
 from tests.magventure_values import COMMANDS, EVENTS
 
 bodies = st.binary(min_size=1, max_size=MAX_BODY)
@@ -72,3 +73,10 @@ def test_random_body_is_a_command_that_can_be_written_or_a_wire_error(body: byte
     except WireError:
         return
     assert commands.decode_command(command.body()) == command
+
+
+def test_twenty_thousand_damaged_frames_give_only_wire_errors_and_cost_one_valid_frame_at_most() -> None:
+    tally = fuzz(20_000, seed=1)
+    assert tally.decoded > 1000
+    assert tally.refused > 1000
+    assert tally.lost < 100

@@ -104,6 +104,7 @@ def test_a_pulse_at_the_panel_during_a_search_counts_as_the_most_that_it_can_hav
     line.give(PULSE, INTERVAL_NS)
     line.within(1000, lambda: line.driver.report.enabled is False)
     line.device.enable(line.now_ns)
+    line.within(300, lambda: line.device.enabled)
     line.device.trigger(line.now_ns)
     line.run(500)
     assert [stray.pulses for stray in line.all(Ungranted)] == [MOST_PULSES_PER_BURST]  # the hand had already taken the arm

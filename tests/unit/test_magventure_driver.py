@@ -225,6 +225,18 @@ def test_start_does_not_wait_for_the_answer_to_a_poll() -> None:
     assert not line.all(StimFault)
 
 
+@pytest.mark.parametrize("lead_ms", range(100, 600, 25))
+@pytest.mark.parametrize("reply_delay_ms", [20, 80])
+def test_no_question_is_put_in_the_80_ms_before_a_planned_start_and_the_status_stays_young(lead_ms: int, reply_delay_ms: int) -> None:
+    line = MagVentureLine(reply_delay_ms=reply_delay_ms)
+    line.make_ready()
+    due_ns = line.now_ns + lead_ms * MS
+    line.driver.start_is_due(due_ns)
+    line.run(lead_ms + 2000)
+    assert not [at_ns for at_ns, _ in line.sent if due_ns - 80 * MS <= at_ns < due_ns + 20 * MS]
+    assert line.all(StimFault) == []
+
+
 def test_wrong_coil_is_a_mismatch() -> None:
     line = MagVentureLine()
     line.device.plug_coil(56, line.now_ns)

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from msgspec.structs import replace
 
-from drivers.values import BurstFired, StimFault, StimState, TrainEnded, TrainSettings
+from drivers.values import BurstFired, Prepared, StimFault, StimState, TrainEnded, TrainSettings
 from tests.magventure_line import MS, MagVentureLine
 
 MODELS = ("r30", "r30-option", "x100", "x100-option")
@@ -84,3 +84,49 @@ def test_the_devices_own_steps_take_a_long_slow_train() -> None:
     line = MagVentureLine()
     assert line.driver.can(replace(ONE_HZ, bursts=1200)) == ()
     assert line.driver.can(replace(ONE_HZ, bursts=1250)) != ()
+
+
+PAIRS = TrainSettings(amplitude_pct_mso=50, pulses_per_burst=2, intra_burst_interval_us=3_000, burst_hz="5", bursts=8)
+
+
+@pytest.mark.parametrize("model", ["r30-option", "x100", "x100-option"])
+def test_pairs_have_their_interval_and_one_receipt_each(model: str) -> None:
+    line = MagVentureLine(model=model)
+    fire(line, PAIRS)
+    pulses_ns = line.truth.pulses_ns
+    assert len(pulses_ns) == 16
+    assert {second - first for first, second in zip(pulses_ns[::2], pulses_ns[1::2], strict=True)} == {3 * MS}
+    assert line.asked_bursts == len(line.all(BurstFired)) == 8
+    assert line.all(StimFault) == []
+
+
+def test_pair_of_the_twin_mode_has_one_receipt_where_a_burst_has_one_for_each_pulse() -> None:
+    line = MagVentureLine(events_per_burst=3)
+    fire(line, PAIRS)
+    assert line.asked_bursts == 8
+    assert line.all(StimFault) == []
+
+
+def test_pair_whose_second_pulse_is_not_as_strong_is_not_prepared() -> None:
+    line = MagVentureLine(model="r30-option")
+    line.connect()
+    line.take(line.driver.prepare(PAIRS, line.now_ns))
+    line.run(70)
+    line.device.settings.ba_pct = 150
+    line.device.settings.set_amplitude(50, None)
+    line.within(20_000, lambda: bool(line.all(Prepared)))
+    (prepared,) = line.all(Prepared)
+    assert prepared.mismatches == ("amplitude of pulse B: 75 read back, 50 asked", "pulse B over pulse A, %: 150 read back, 100 asked")
+    assert line.driver.prepared is None
+
+
+def test_knob_of_the_pairs_ratio_while_ready_ends_disabled() -> None:
+    line = MagVentureLine()
+    line.make_ready(PAIRS)
+    line.run(300)
+    line.device.settings.ba_pct = 500
+    line.device.set_amplitude(50)
+    line.next(StimFault)
+    line.run(500)
+    assert "amplitude of pulse B changed from 50 to 100 %" in line.fault_texts
+    assert not line.device.enabled

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from msgspec.structs import replace
 
 from drivers.magventure_command_wire import (
     AskCounters,
@@ -32,11 +33,13 @@ from drivers.magventure_wire import (
     Mode,
     PageReport,
     PulseFired,
+    ShortStatus,
     TrainReport,
     Waveform,
     WaveformReport,
     decode_event,
 )
+from sim.magventure_charge import CHARGE_NS_PER_PCT
 from sim.magventure_device import MagVentureDevice
 from sim.magventure_faults import MagVentureFaults, damaged
 from tests.magventure_line import MS, START_NS, RememberedTruth
@@ -72,8 +75,14 @@ class Bench:
         self.say(*commands)
         return self.events(20 * len(commands))
 
+    def enable(self, *before: Command) -> list[Event]:
+        """What is said from the enable until the unit is charged, after some settings."""
+        self.ask(*before)
+        self.say(SetEnabled(on=True))
+        return self.events(20 + CHARGE_NS_PER_PCT * self.device.settings.a_pct / MS)
+
     def make_ready(self, train: SetTrain) -> None:
-        self.ask(SetAmplitude(a_pct=50), BURST, SelectPage(page=2), train, SetEnabled(on=True))
+        self.enable(SetAmplitude(a_pct=50), BURST, SelectPage(page=2), train)
 
     def pulses_ms(self) -> list[float]:
         """Relative to the first."""
@@ -144,7 +153,7 @@ def test_enable_says_amplitude_coil_amplitude() -> None:
 
 def test_trigger_fires_one_burst_with_one_receipt_at_its_first_pulse() -> None:
     bench = Bench()
-    bench.ask(SetAmplitude(a_pct=50), BURST, SetEnabled(on=True))
+    bench.enable(SetAmplitude(a_pct=50), BURST)
     (receipt,) = bench.ask(Trigger())
     assert isinstance(receipt, PulseFired)
     assert receipt.didt_a_per_us == 75
@@ -154,7 +163,8 @@ def test_trigger_fires_one_burst_with_one_receipt_at_its_first_pulse() -> None:
 
 def test_biphasic_trigger_fires_one_pulse() -> None:
     bench = Bench()
-    bench.ask(SetAmplitude(a_pct=50), SetEnabled(on=True), Trigger())
+    bench.enable(SetAmplitude(a_pct=50))
+    bench.ask(Trigger())
     bench.run(100)
     assert len(bench.truth.pulses_ns) == 1
 
@@ -254,8 +264,10 @@ def test_coil_at_43_degrees_disables_the_device_and_keeps_it_so() -> None:
 
 def test_pulses_warm_the_coil_and_rest_cools_it() -> None:
     bench = Bench()
-    bench.ask(SetAmplitude(a_pct=100), BURST, SelectPage(page=2))
-    bench.ask(SetTrain(rate_tenth_hz=50, pulses=200, trains=1, gap_tenth_s=10), SetEnabled(on=True), StartTrain())
+    bench.enable(
+        SetAmplitude(a_pct=100), BURST, SelectPage(page=2), SetTrain(rate_tenth_hz=50, pulses=200, trains=1, gap_tenth_s=10)
+    )
+    bench.say(StartTrain())
     steps = [event.temperature_c for event in bench.events(40_000) if isinstance(event, CoilReport)]
     assert steps == sorted(steps)
     assert 26 <= steps[-1] <= 29
@@ -281,6 +293,178 @@ def test_power_cycle_ends_a_train_without_a_word() -> None:
     assert bench.run(5000) == []
     assert len(bench.truth.pulses_ns) == 1
     assert bench.truth.charged_states[-1][1] is False
+
+
+def test_enable_is_answered_when_the_unit_is_charged() -> None:
+    bench = Bench()
+    bench.ask(SetAmplitude(a_pct=60))
+    bench.say(SetEnabled(on=True))
+    assert bench.run(79) == []
+    assert not bench.device.enabled
+    assert [len(frame) for frame in bench.run(1)] == [8, 8, 8]
+    assert bench.device.enabled
+
+
+def test_disable_while_charging_is_obeyed_and_the_enable_comes_to_nothing() -> None:
+    bench = Bench()
+    bench.ask(SetAmplitude(a_pct=60))
+    bench.say(SetEnabled(on=True))
+    bench.run(30)
+    assert kinds(bench.ask(SetEnabled(on=False))) == ["AmplitudeReport"]
+    assert bench.run(2000) == []
+    assert not bench.device.enabled
+
+
+def receipts(bench: Bench, ms: float) -> list[int]:
+    return [event.didt_a_per_us for event in bench.events(ms) if isinstance(event, PulseFired)]
+
+
+BIPHASIC = replace(BURST, waveform=Waveform.BIPHASIC)
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "amplitude", "sags"), [(10, 100, False), (30, 100, False), (50, 100, False), (100, 50, False), (100, 100, True)]
+)
+def test_output_sags_at_the_highest_rate_and_strength_alone(rate_hz: int, amplitude: int, sags: bool) -> None:
+    bench = Bench()
+    train = SetTrain(rate_tenth_hz=10 * rate_hz, pulses=50, trains=1, gap_tenth_s=10)
+    bench.enable(SetAmplitude(a_pct=amplitude), BIPHASIC, SelectPage(page=2), train)
+    bench.say(StartTrain())
+    slopes = receipts(bench, 6000)
+    assert len(slopes) == 50
+    assert (min(slopes) < 0.9 * slopes[0]) is sags
+
+
+def test_weak_supply_sags_at_ten_pulses_a_second() -> None:
+    bench = Bench()
+    bench.faults.recharge_pct_per_s = 20.0
+    bench.enable(SetAmplitude(a_pct=60), BIPHASIC, SelectPage(page=2), SetTrain(rate_tenth_hz=100, pulses=40, trains=1, gap_tenth_s=10))
+    bench.say(StartTrain())
+    slopes = receipts(bench, 6000)
+    assert slopes == sorted(slopes, reverse=True)
+    assert slopes[-1] < 0.9 * slopes[0]
+
+
+def test_monophasic_pulse_spends_all_its_charge_and_a_second_later_it_is_back() -> None:
+    bench = Bench()
+    bench.enable(SetAmplitude(a_pct=50), replace(BURST, waveform=Waveform.MONOPHASIC))
+    bench.say(Trigger())
+    assert receipts(bench, 40) == [75]
+    bench.say(Trigger())
+    assert receipts(bench, 40)[0] < 75
+    bench.run(1000)
+    bench.say(Trigger())
+    assert receipts(bench, 40) == [75]
+
+
+TWIN = replace(BURST, mode=Mode.TWIN, waveform=Waveform.BIPHASIC, ipi_us=10_000, ba_pct=80)
+
+
+def test_twin_pair_has_one_receipt_for_both_pulses_and_a_ratio_between_them() -> None:
+    bench = Bench()
+    bench.ask(SetAmplitude(a_pct=50), TWIN)
+    (report,) = bench.ask(AskWaveform())
+    assert isinstance(report, WaveformReport)
+    assert (report.mode, report.ipi_us, report.ba_pct) == (Mode.TWIN, 10_000, 80)
+    (status,) = bench.ask(AskStatus())
+    assert isinstance(status, ShortStatus)
+    assert (status.a_pct, status.b_pct) == (50, 40)
+    bench.enable()
+    (receipt,) = bench.ask(Trigger())
+    assert isinstance(receipt, PulseFired)
+    assert (receipt.didt_a_per_us, receipt.didt_b_per_us) == (75, 60)
+    assert bench.run(100) == []
+    assert bench.pulses_ms() == [0, 10]
+
+
+def test_dual_mode_has_two_amplitudes_and_tells_the_second_by_its_index() -> None:
+    bench = Bench()
+    bench.ask(replace(TWIN, mode=Mode.DUAL), SetAmplitude(a_pct=50, b_pct=30))
+    (report,) = bench.ask(AskWaveform())
+    assert isinstance(report, WaveformReport)
+    assert report.ba_index == 70
+    assert report.ba_pct is None
+
+
+@pytest.mark.parametrize(
+    ("model", "taken"),
+    [
+        ("r30", {(Mode.STANDARD, Waveform.BIPHASIC)}),
+        ("x100", {(Mode.STANDARD, waveform) for waveform in (Waveform.MONOPHASIC, Waveform.BIPHASIC, Waveform.BURST)}),
+        (
+            "r30-option",
+            {(mode, wave) for mode in (Mode.STANDARD, Mode.TWIN, Mode.DUAL) for wave in (Waveform.MONOPHASIC, Waveform.BIPHASIC)},
+        ),
+        (
+            "x100-option",
+            {(mode, wave) for mode in Mode for wave in Waveform if wave is not Waveform.BURST or mode not in (Mode.TWIN, Mode.DUAL)},
+        ),
+    ],
+)
+def test_each_model_takes_its_own_modes_and_waveforms(model: str, taken: set[tuple[Mode, Waveform]]) -> None:
+    got = set()
+    for mode in Mode:
+        for waveform in Waveform:
+            bench = Bench(model)
+            bench.ask(replace(BURST, mode=mode, waveform=waveform))
+            (report,) = bench.ask(AskWaveform())
+            assert isinstance(report, WaveformReport)
+            got.add((report.mode, report.waveform))
+    assert got == taken
+
+
+@pytest.mark.parametrize(
+    ("model", "waveform", "fastest_hz"),
+    [
+        ("r30", BIPHASIC, 30),
+        ("r30-option", BIPHASIC, 30),
+        ("r30-option", TWIN, 5),
+        ("x100", BIPHASIC, 100),
+        ("x100", BURST, 20),
+        ("x100-option", TWIN, 50),
+        ("x100-option", replace(TWIN, waveform=Waveform.MONOPHASIC), 5),
+    ],
+)
+def test_each_model_takes_its_own_rates(model: str, waveform: SetWaveform, fastest_hz: int) -> None:
+    bench = Bench(model)
+    bench.ask(SelectPage(page=2), waveform)
+    for rate_hz in (fastest_hz, fastest_hz + 1):
+        bench.ask(SetTrain(rate_tenth_hz=10 * rate_hz, pulses=5, trains=1, gap_tenth_s=10))
+    (report,) = bench.ask(AskTrain())
+    assert isinstance(report, TrainReport)
+    assert report.rate_tenth_hz == 10 * fastest_hz
+
+
+def test_protocol_page_runs_what_is_stored_there() -> None:
+    bench = Bench()
+    bench.enable(SetAmplitude(a_pct=40), SelectPage(page=7))
+    bench.say(StartTrain())
+    told = kinds(bench.events(12_000))
+    assert told[:4] == ["PageReport", "OriginalAmplitude", "GainReport", "PulseFired"]
+    assert told[-1] == "PageReport"
+    assert len(bench.truth.pulses_ns) == 10
+
+
+def test_trigger_out_before_the_pulse_is_for_internal_sequences_alone() -> None:
+    bench = Bench()
+    bench.device.settings.timing_control = 1
+    before = SetDelays(trigger_in_tenth_ms=0, trigger_out_tenth_ms=-5, charge_ms=0)
+    bench.ask(before)
+    assert bench.device.settings.delays.trigger_out_tenth_ms == 0
+    bench.device.settings.timing_control = 0
+    bench.ask(before)
+    assert bench.device.settings.delays.trigger_out_tenth_ms == -5
+
+
+def test_stuck_enabled_unit_obeys_no_disable_but_the_coils_plug() -> None:
+    bench = Bench()
+    bench.enable(SetAmplitude(a_pct=50))
+    bench.faults.stuck_enabled = True
+    assert bench.ask(SetEnabled(on=False)) == []
+    bench.device.disable(bench.now_ns)
+    assert bench.device.enabled
+    bench.device.plug_coil(0, bench.now_ns)
+    assert not bench.device.enabled
 
 
 def test_same_seed_damages_alike_and_no_fault_damages_nothing() -> None:

@@ -17,8 +17,8 @@ def watch(*, events_per_burst: int = 1) -> TrainWatch:
 def receive(train: TrainWatch, receipts: int, didt: int = 75) -> str | None:
     fault = None
     for index in range(receipts):
-        train.count()
-        fault = fault or train.receipt_fault(didt, (20 + 200 * index) * MS)
+        train.count((20 + 200 * index) * MS)
+        fault = fault or train.receipt_fault(didt)
     return fault
 
 
@@ -62,28 +62,28 @@ def test_receipt_more_than_planned_is_a_fault() -> None:
 def test_output_ten_per_cent_below_the_first_pulse_is_a_fault(first: int, later: int, sags: bool) -> None:
     train = watch()
     assert receive(train, 1, first) is None
-    train.count()
-    assert bool(train.receipt_fault(later, 220 * MS)) is sags
+    train.count(220 * MS)
+    assert bool(train.receipt_fault(later)) is sags
 
 
 def test_pulse_without_current_is_a_fault() -> None:
     train = watch()
-    train.count()
-    assert "without current" in str(train.receipt_fault(0, 20 * MS))
+    train.count(20 * MS)
+    assert "without current" in str(train.receipt_fault(0))
 
 
 def test_burst_two_intervals_early_is_a_fault() -> None:
     train = watch()
     for _ in range(3):
-        train.count()
-    assert train.receipt_fault(75, 20 * MS) is None
-    train.count()
-    assert train.receipt_fault(75, 20 * MS) == "burst 4 came two intervals ahead of the plan"
+        train.count(20 * MS)
+    assert train.receipt_fault(75) is None
+    train.count(20 * MS)
+    assert train.receipt_fault(75) == "burst 4 came two intervals ahead of the plan"
 
 
 def test_receipts_of_one_burst_count_as_one_burst() -> None:
     train = watch(events_per_burst=3)
-    assert [train.count() for _ in range(6)] == [True, False, False, True, False, False]
+    assert [train.count(20 * MS) for _ in range(6)] == [True, False, False, True, False, False]
     assert train.bursts_seen == 2
 
 
@@ -114,6 +114,6 @@ def test_quick_trains_allow_for_the_hosts_own_lateness() -> None:
     quick = replace(THETA, pulses_per_burst=1, burst_hz="100", bursts=50)
     train = TrainWatch(quick, 1, 0)
     train.begin(0)
-    train.count()
+    train.count(0)
     assert train.overdue_fault(110 * MS - 1) is None
     assert train.overdue_fault(110 * MS) is not None

@@ -7,7 +7,21 @@ import time
 
 from bench.options import CouldNotRun, Options
 
-NAMES = ("floor", "frame_to_trigger", "frame_cost", "frame_to_client", "slips", "registration", "plan", "start", "commit", "ledger")
+NAMES = (
+    "floor",
+    "frame_to_trigger",
+    "frame_cost",
+    "frame_to_client",
+    "slips",
+    "stops",
+    "pacing",
+    "registration",
+    "plan",
+    "start",
+    "commit",
+    "ledger",
+    "fuzz",
+)
 UNAVAILABLE, USAGE = 69, 64
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sim.magventure_settings import COIL_TYPE, DEFAULT_MODEL
+from bench.units import Unit
 from sim.ndi_room_tools import ROOM_ROMS
 from sim.world_bodies import COIL_FROM_COILTOOL, TIP_IN_POINTER_MM
 from sim.world_geometry import to_matrix
@@ -16,8 +16,8 @@ def latency_ms(rate_hz: int) -> float:
     return LATENCY_MS.get(rate_hz, SLOWEST_LATENCY_MS)
 
 
-def write_chair(folder: Path, camera: str, stimulator: Path, rate_hz: int) -> Path:
-    """FOLDER/chair.toml and the tool files it names; returns its path."""
+def write_chair(folder: Path, camera: str, stimulator: Path, rate_hz: int, unit: Unit) -> Path:
+    """FOLDER/chair.toml and the files it names; returns its path."""
     for name, rom in ROOM_ROMS.items():
         (folder / f"{name}.rom").write_bytes(rom)
     now = datetime.now(UTC).replace(microsecond=0)
@@ -51,11 +51,8 @@ calibrated_utc = "{now.isoformat()}"
 valid_until_utc = "{(now + timedelta(days=1)).isoformat()}"
 
 [stimulator]
-kind = "magventure"
 port = "{stimulator}"
-model = "{DEFAULT_MODEL}"
-coil_type = {COIL_TYPE}
-events_per_burst = 1
+{unit.chair_lines(folder)}
 """,
         encoding="utf-8",
     )

@@ -17,13 +17,9 @@ from pathlib import Path
 from bench.chair import latency_ms
 from bench.floors import prefer
 from bench.place import Place
-from drivers.magventure_command_wire import SetEnabled, StartTrain, decode_command
-from drivers.magventure_frame_wire import FrameReader
+from bench.units import START, STOP, TRIGGER, UNITS, FarUnit, far_unit
 from drivers.ndi_pose_wire import decode_bx
 from drivers.ndi_wire import BINARY_START, CommandReader
-from drivers.values import WireError
-from sim.magventure_device import MagVentureDevice
-from sim.magventure_faults import MagVentureFaults
 from sim.ndi_camera import Camera
 from sim.ndi_device import Device
 from sim.pty_port import PtyPort
@@ -86,34 +82,23 @@ class SocketPort:
 
 
 class StimulatorEnd:
-    """`starts` and `stops`: when such a command had arrived whole."""
+    """`heard`: when each start, trigger and stop had arrived whole."""
 
-    def __init__(self, port: PtyPort | SocketPort, truth: TruthLog, reply_delay_ms: float) -> None:
+    def __init__(self, port: PtyPort | SocketPort, unit: FarUnit) -> None:
         self.port = port
-        self._reader = FrameReader()
-        self._device = MagVentureDevice(truth, MagVentureFaults(), time.monotonic_ns(), reply_delay_ms=reply_delay_ms)
-        self.starts: list[int] = []
-        self.stops: list[int] = []
+        self._unit = unit
+        self.heard: dict[str, list[int]] = {START: [], TRIGGER: [], STOP: []}
 
     def hear(self) -> None:
         now_ns = time.monotonic_ns()
-        for body in self._reader.feed(self.port.read(), now_ns):
-            self._device.hear(body, now_ns)
-            try:
-                command = decode_command(body)
-            except WireError:
-                continue
-            if isinstance(command, StartTrain):
-                self.starts.append(now_ns)
-            elif isinstance(command, SetEnabled) and not command.on:
-                self.stops.append(now_ns)
+        for word in self._unit.hear(self.port.read(), now_ns):
+            self.heard[word].append(now_ns)
 
     def advance(self) -> float:
         """Do what is due. Returns the seconds until the next thing is."""
-        self._device.advance(time.monotonic_ns())
-        for frame in self._device.take_frames():
+        for frame in self._unit.advance(time.monotonic_ns()):
             self.port.write(frame)
-        return max(0.0, (self._device.next_ns - time.monotonic_ns()) / 1e9)
+        return max(0.0, (self._unit.next_ns - time.monotonic_ns()) / 1e9)
 
 
 class Ends:
@@ -123,7 +108,7 @@ class Ends:
         self._place = Place(given.seed, time.monotonic_ns())
         truth.probe = self._place.probe
         self.camera = CameraEnd(self._place, given.rate, given.noise_mm, given.seed)
-        self.stimulator = StimulatorEnd(port, truth, given.reply_delay_ms)
+        self.stimulator = StimulatorEnd(port, far_unit(given.model, truth, time.monotonic_ns(), given.reply_delay_ms))
         self._acts: list[tuple[str, int]] = []  # what, and from which exposure on it is to be seen
         self._slips: list[tuple[int, int]] = []  # when each begins and comes to rest
         self._left: list[int | None] = []
@@ -175,8 +160,9 @@ class Ends:
         self._settle_slips(time.monotonic_ns())
         facts = {
             "sent": self.camera.sent,
-            "starts": self.stimulator.starts,
-            "stops": self.stimulator.stops,
+            "starts": self.stimulator.heard[START],
+            "triggers": self.stimulator.heard[TRIGGER],
+            "stops": self.stimulator.heard[STOP],
             "acts": self._acts,
             "left": self._left,
         }
@@ -195,6 +181,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.ends")
     parser.add_argument("--dir", type=Path, required=True)
     parser.add_argument("--rate", type=int, required=True)
+    parser.add_argument("--model", choices=sorted(UNITS), required=True)
     parser.add_argument("--reply-delay-ms", type=float, required=True)
     parser.add_argument("--noise-mm", type=float, required=True)
     parser.add_argument("--port-fd", type=int, help="a connected socket for the stimulator (default: a pty at DIR/stimulator)")

@@ -10,6 +10,7 @@ import array
 import contextlib
 import os
 import select
+import socket
 import subprocess
 import sys
 import time
@@ -23,12 +24,14 @@ PERIOD_NS = 1_000_000
 SLEEPER_PRIORITY = 10  # below the hot process: what waits for the same core waits behind it
 WRITER_PRIORITY, READER_PRIORITY = 20, 30  # as the hot process and the simulated devices have them
 HOP_S = 0.02
+PACE_NS = 200_000_000  # as bursts of theta follow each other
 FRAME_S = 1 / 60
 MESSAGE = (b"v1/coil/error", bytes(200), bytes(500))  # as long as ours
 KINDS = {
     "sleep": "bare 1 kHz sleep",
     "fifo": "bare 1 kHz sleep, SCHED_FIFO",
     "pty": "bare pty, write to read, SCHED_FIFO",
+    "paced": "bare loop, a write each 200 ms to a socket: late by, SCHED_FIFO",
     "zmq": "bare ZMQ, PUB to SUB over TCP, 60 Hz",
 }
 
@@ -99,6 +102,31 @@ def _hops() -> list[int]:
     return took_ns
 
 
+def _paces() -> list[int]:
+    """Write a trigger's bytes each 200 ms after the last ones, and let a second process say how much later than that it had them."""
+    ours, theirs = socket.socketpair()
+    said, say = os.pipe()
+    if os.fork() == 0:
+        prefer(READER_PRIORITY)
+        while theirs.recv(64) != b"end":
+            os.write(say, time.monotonic_ns().to_bytes(8, "little"))
+        os._exit(0)
+    prefer(WRITER_PRIORITY)
+    late_ns: list[int] = []
+    before_ns: int | None = None
+    due_ns = time.monotonic_ns() + PACE_NS
+    while _may_go_on():
+        time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
+        due_ns = time.monotonic_ns() + PACE_NS
+        ours.send(b"12345")
+        had_ns = int.from_bytes(os.read(said, 8), "little")
+        late_ns += [] if before_ns is None else [had_ns - before_ns - PACE_NS]
+        before_ns = had_ns
+    ours.send(b"end")
+    os.wait()
+    return late_ns
+
+
 def _messages() -> list[int]:
     """Publish, and let a second process say when it had the message."""
     said, say = os.pipe()
@@ -128,7 +156,7 @@ def _messages() -> list[int]:
 def main(kind: str) -> int:
     if kind == "fifo":
         prefer(SLEEPER_PRIORITY)
-    measure = {"pty": _hops, "zmq": _messages}.get(kind, _sleeps)
+    measure = {"pty": _hops, "zmq": _messages, "paced": _paces}.get(kind, _sleeps)
     sys.stdout.buffer.write(array.array("q", measure()).tobytes())
     return 0
 

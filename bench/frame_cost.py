@@ -16,6 +16,7 @@ from bench.floors import prefer, prefer_none
 from bench.options import Options
 from bench.place import Place
 from bench.table import Row, print_rows, us
+from bench.units import MAGVENTURE
 from daemon import ipc
 from daemon.config import load_config
 from daemon.devices import make_tracker
@@ -93,7 +94,7 @@ def _rows(when: str, costs: tuple[list[int], ...], budget: tuple[tuple[str, floa
 
 def _build(folder: Path) -> tuple[Place, Hot, Line]:
     """A hot process's innards with a registration, on channels that nobody reads."""
-    config = load_config(write_chair(folder, "tcp://127.0.0.1:1", folder / "stimulator", RATE_HZ))
+    config = load_config(write_chair(folder, "tcp://127.0.0.1:1", folder / "stimulator", RATE_HZ, MAGVENTURE))
     ends = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(4)]
     beats: ipc.Channel[ipc.ToHotBeat] = ipc.Channel(ends[0][0], ipc.ToHotBeat)
     orders: ipc.Channel[ipc.ToHotOrder] = ipc.Channel(ends[1][0], ipc.ToHotOrder)

@@ -68,7 +68,7 @@ def _measured(condition: Condition, seconds: float) -> list[Row]:
             stack.enter_context(busy_cores())
         floors = [stack.enter_context(Floor(kind)) for kind in ("sleep", "fifo", "pty")]
         rig.wait(FIT_S)
-        disturbed = _rounds(rig, seconds)
+        disturbed = rounds(rig, seconds)
     report, name = rig.report, condition.name
     starts, stops = caused(report, "on", report.starts), caused(report, "aside", report.stops)
     return [
@@ -79,7 +79,7 @@ def _measured(condition: Condition, seconds: float) -> list[Row]:
     ]
 
 
-def _rounds(rig: Rig, seconds: float) -> int:
+def rounds(rig: Rig, seconds: float) -> int:
     """Returns how many rounds something else ended, such as a device's answer that stayed out for 450 ms."""
     rng = random.Random(1)
     disturbed = 0

@@ -22,21 +22,20 @@ import msgspec
 from bench.chair import write_chair
 from bench.floors import prefer, prefer_none
 from bench.options import CouldNotRun
+from bench.units import MAGVENTURE, Unit
 from daemon import ipc
+from daemon.config import load_config
 from daemon.core import wall_minus_mono_ns
+from daemon.devices import stimulator_line
 from daemon.lifeline import Lifeline
 from daemon.on_target import TargetLimits
-from drivers.transport import open_serial
-from drivers.values import TrainSettings
 
-BAUD = 38400
 BEAT_NS = 40_000_000
 READY_S, ANSWER_S, END_S = 30.0, 5.0, 5.0
 FAR_AHEAD_NS = 3600 * 1_000_000_000
 GRANT_NS = 2_000_000_000
 PRIORITY = 5  # a beat of ours that comes late would end the train
 AGAIN_S = 0.3
-SETTINGS = TrainSettings(amplitude_pct_mso=30, pulses_per_burst=3, intra_burst_interval_us=20_000, burst_hz="5", bursts=10)
 Fact = TypeVar("Fact", bound=ipc.FromHotOrder)
 
 
@@ -57,6 +56,7 @@ class EndsReport(msgspec.Struct, frozen=True):
 
     sent: tuple[tuple[int, int], ...]
     starts: tuple[int, ...]
+    triggers: tuple[int, ...]
     stops: tuple[int, ...]
     acts: tuple[tuple[str, int], ...]
     left: tuple[int | None, ...]
@@ -68,9 +68,11 @@ class Rig:
     `report` and `truth` (the stimulator's own log) are there after the end.
     """
 
-    def __init__(self, rate_hz: int, *, pty: bool, reply_delay_ms: float, noise_mm: float, limits: TargetLimits) -> None:
+    def __init__(
+        self, rate_hz: int, *, pty: bool, reply_delay_ms: float, noise_mm: float, limits: TargetLimits, unit: Unit = MAGVENTURE
+    ) -> None:
         """`pty`: the stimulator is on one, as a simulated device is; else on a socket, which needs no help of the kernel's workers."""
-        self._rate_hz, self._limits = rate_hz, limits
+        self._rate_hz, self._limits, self._unit = rate_hz, limits, unit
         self._port: socket.socket | None = None
         self._far_port: socket.socket | None = None
         if not pty:
@@ -104,7 +106,7 @@ class Rig:
 
     def _start_ends(self, reply_delay_ms: float, noise_mm: float) -> subprocess.Popen[bytes]:
         words = [sys.executable, "-m", "bench.ends", "--dir", str(self.folder), "--rate", str(self._rate_hz)]
-        words += ["--reply-delay-ms", str(reply_delay_ms), "--noise-mm", str(noise_mm)]
+        words += ["--model", self._unit.model, "--reply-delay-ms", str(reply_delay_ms), "--noise-mm", str(noise_mm)]
         passed = [] if self._far_port is None else [self._far_port.fileno()]
         words += [text for fd in passed for text in ("--port-fd", str(fd))]
         ends = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=passed)
@@ -118,7 +120,7 @@ class Rig:
         if not line:
             raise CouldNotRun("the simulated ends did not start; their own words are above")
         ready = msgspec.json.decode(line, type=EndsReady)
-        chair = write_chair(self.folder, ready.camera, self.folder / "stimulator", self._rate_hz)
+        chair = write_chair(self.folder, ready.camera, self.folder / "stimulator", self._rate_hz, self._unit)
         pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(4)]
         self._start_hot(chair, [theirs for _, theirs in pairs])
         beats, orders, news, life = (ours for ours, _ in pairs)
@@ -137,18 +139,19 @@ class Rig:
 
     def _start_hot(self, chair: Path, ends: list[socket.socket]) -> None:
         names = ("--beats-fd", "--orders-fd", "--news-fd", "--life-fd")
-        port = self._open_port()
+        port = self._open_port(chair)
         fds = [*(end.fileno() for end in ends), port]
         words = [text for name, fd in zip((*names, "--port-fd"), fds, strict=True) for text in (name, str(fd))]
-        hot = subprocess.Popen([sys.executable, "-m", "daemon.hot", "--config", str(chair), *words], pass_fds=fds, stdin=subprocess.DEVNULL)
+        command = [sys.executable, "-m", self._unit.hot, "--config", str(chair), *words]
+        hot = subprocess.Popen(command, pass_fds=fds, stdin=subprocess.DEVNULL)
         self._stack.callback(_end, hot)
         os.close(port)
         for end in ends:
             end.close()
 
-    def _open_port(self) -> int:
+    def _open_port(self, chair: Path) -> int:
         if self._port is None:
-            return open_serial(self.folder / "stimulator", BAUD)
+            return stimulator_line(load_config(chair)).open()
         self._port.setblocking(False)
         return self._port.detach()
 
@@ -226,7 +229,7 @@ class Rig:
         """Armed and charged when this returns; tried again while the device still makes safe after a loss."""
         until = self.alarm_in(ANSWER_S)
         while True:
-            self.orders.send(ipc.Arm(arm_no=1, settings=SETTINGS))
+            self.orders.send(ipc.Arm(arm_no=1, settings=self._unit.settings, pacing=self._unit.pacing))
             try:
                 self.fact(ipc.ArmState)
             except Disturbed as refusal:
@@ -247,7 +250,8 @@ class Rig:
                 grant_no=self._grant_no,
                 arm_no=1,
                 train=self._grant_no,
-                settings=SETTINGS,
+                settings=self._unit.settings,
+                pacing=self._unit.pacing,
                 not_before_ns=now_ns,
                 expires_ns=now_ns + GRANT_NS,
                 gap_ns=0,

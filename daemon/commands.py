@@ -107,6 +107,11 @@ class Commands:
         holder = operator_lease.lapse(self.lease, time.monotonic_ns()).holder
         return None if holder is None else holder.name
 
+    @property
+    def busy(self) -> bool:
+        """A command that changes something is at work."""
+        return self._busy is not None
+
     async def dispatch(self, call: Call) -> Result:
         method = METHODS[call.method]
         now_ns = time.monotonic_ns()

@@ -242,6 +242,19 @@ class MtBody(Message, frozen=True, kw_only=True):
     pulses_today_limit: int | None = None
 
 
+class RequestBody(Message, frozen=True, kw_only=True):
+    """The last request of another program for a train or pulse, and what became of it: `reason` null, it was followed as a start is."""
+
+    stream: str
+    id: str | None
+    want: str | None
+    accepted: bool
+    reason: str | None
+    age_ms: float
+    accepted_total: int
+    refused_total: int
+
+
 TOPICS: dict[str, type[Message]] = {
     "v1/hb": Heartbeat,
     "v1/coil/error": CoilErrorBody,
@@ -254,6 +267,7 @@ TOPICS: dict[str, type[Message]] = {
     "v1/dose": DoseBody,
     "v1/registration": RegistrationBody,
     "v1/mt": MtBody,
+    "v1/request": RequestBody,
 }
 ALARM_TOPIC = "v1/alarm/"  # followed by the alarm's id
 

@@ -46,6 +46,7 @@ from daemon.session_words import (
     Tick,
     TrainBegun,
     TrainBroken,
+    TrainRequested,
     Unregistered,
     VoidIntent,
 )
@@ -147,7 +148,17 @@ def _arm_changed(state: Session, event: ArmChanged, now_ns: int) -> Outcome:
 
 
 def _start_asked(state: Session, _event: StartAsked, _now_ns: int) -> Outcome:
-    return (_with(state, step=Step.DELIVER, held_why=()), ()) if state.step is Step.ARMED else (state, ())
+    return (_with(state, step=Step.DELIVER, held_why=(), by_request=False), ()) if state.step is Step.ARMED else (state, ())
+
+
+def _train_requested(state: Session, _event: TrainRequested, now_ns: int) -> Outcome:
+    """One train, if the session is armed and waits, and its pause is over: never after a hold or a stop."""
+    course = state.course
+    if state.step is not Step.ARMED or state.closing is not None or state.pending is not None or course is None:
+        return state, ()
+    if next_onset(course.pace, now_ns, state.last_onset_ns, state.last_pulse_ns, state.last_broken) > now_ns:
+        return state, ()
+    return _with(state, step=Step.DELIVER, held_why=(), by_request=True), ()
 
 
 def _resume_asked(state: Session, _event: ResumeAsked, _now_ns: int) -> Outcome:
@@ -236,7 +247,7 @@ def _train_broken(state: Session, event: TrainBroken, _now_ns: int) -> Outcome:
     return (_with(state, step=Step.HOLD, held_why=event.why), ()) if state.step is Step.DELIVER else (state, ())
 
 
-def _receipt_came(state: Session, event: ReceiptCame, _now_ns: int) -> Outcome:
+def _receipt_came(state: Session, event: ReceiptCame, now_ns: int) -> Outcome:
     """The ledger gets every receipt; the session only the one that it waits for."""
     receipt = event.receipt
     settle = SettleReceipt(receipt=receipt)
@@ -257,6 +268,8 @@ def _receipt_came(state: Session, event: ReceiptCame, _now_ns: int) -> Outcome:
     )
     if not whole and after.step is Step.DELIVER:
         after = _with(after, step=Step.HOLD, held_why=receipt.why)
+    elif after.by_request and after.step is Step.DELIVER:
+        after = _with(after, step=Step.ARMED, armed_ns=now_ns)  # until the next one is asked for
     after, actions = _finish(after, state.course)
     return after, (settle, *actions)
 
@@ -326,6 +339,7 @@ HANDLERS: dict[type[Event], Callable[[Session, Event, int], Outcome]] = {
     SessionOpened: _session_opened,  # type: ignore[dict-item]
     ArmChanged: _arm_changed,  # type: ignore[dict-item]
     StartAsked: _start_asked,  # type: ignore[dict-item]
+    TrainRequested: _train_requested,  # type: ignore[dict-item]
     ResumeAsked: _resume_asked,  # type: ignore[dict-item]
     HoldAsked: _hold_asked,  # type: ignore[dict-item]
     StopAsked: _stop_asked,  # type: ignore[dict-item]

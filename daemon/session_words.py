@@ -67,6 +67,7 @@ class Session(Value, frozen=True, kw_only=True):
     stop_latched: bool = False
     closing: CloseState | None = None
     close_asked: bool = False  # the ledger has been asked to close
+    by_request: bool = False  # trains are given one by one, each when it is asked for
 
     @property
     def armed(self) -> bool:
@@ -122,6 +123,10 @@ class ArmChanged(Value, frozen=True, kw_only=True):
 
 class StartAsked(Value, frozen=True, kw_only=True):
     pass
+
+
+class TrainRequested(Value, frozen=True, kw_only=True):
+    """Another program asks for the next train alone: what an operator's start is for all that follow."""
 
 
 class ResumeAsked(Value, frozen=True, kw_only=True):
@@ -188,6 +193,7 @@ Event = (
     | SessionOpened
     | ArmChanged
     | StartAsked
+    | TrainRequested
     | ResumeAsked
     | HoldAsked
     | StopAsked

@@ -17,6 +17,7 @@ from daemon.messages import (
     GateBody,
     Heartbeat,
     Priority,
+    RequestBody,
     SessionBody,
     Step,
     StimBody,
@@ -253,6 +254,9 @@ class Telling:
 
     def tell_threshold(self, search: Search, pulses_before: int | None, limits: Limits | None) -> None:
         self._bus.publish("v1/mt", mt_body(search, pulses_before, limits))
+
+    def tell_request(self, body: RequestBody) -> None:
+        self._bus.publish("v1/request", body, severity=Priority.NONE if body.accepted else Priority.LOW)
 
     def tell_dose(self, body: DoseBody) -> None:
         self._bus.publish("v1/dose", body, severity=Priority.NONE if body.allowed_now else Priority.LOW)

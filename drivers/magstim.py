@@ -7,7 +7,7 @@ does unless the daemon was heard lately (`may_keep_alive`).
 
 from drivers.magstim_asking import Answered
 from drivers.magstim_command_wire import FIRE
-from drivers.magstim_core import CALL, CHECK_CODE, CHECK_COIL, CHECK_LINE, LOOK_AT_UNIT, START_HOLD_NS, MagstimCore
+from drivers.magstim_core import CALL, CHECK_CODE, CHECK_COIL, CHECK_LINE, LOOK_AT_UNIT, START_HOLD_NS, TRAIN_PAUSE_NS, MagstimCore
 from drivers.magstim_models import writing
 from drivers.magstim_phases import (
     ARM_ORDER,
@@ -85,11 +85,13 @@ class MagstimStimulator(MagstimCore):
         self._phase = Phase.PREPARING
         self._fault = self._prepared = None
         self._wanted = settings
-        self._settled_ns = now_ns + settle_ns(self._talk.picture.power_pct, settings.amplitude_pct_mso)
+        write_ns = max(now_ns, self._pause_until_ns)
+        self._settled_ns = write_ns + settle_ns(self._talk.picture.power_pct, settings.amplitude_pct_mso)
         self._deadline_ns = self._settled_ns + SETTLE_MARGIN_NS
         commands = writing(settings, self._unit, ignore_coil_switch=self._ignores_coil_switch)
-        self._talk.line.put([remote(self._unlock, self._talk.dialect), *(order(command, self._talk.dialect) for command in commands)])
-        self._talk.line.put(read_back(self._talk.dialect))
+        orders = [order(command, self._talk.dialect) for command in commands]
+        self._unwritten = (remote(self._unlock, self._talk.dialect), *orders, *read_back(self._talk.dialect))
+        self._poll_ns = write_ns
         self._advance(now_ns)
         return self._step(now_ns)
 
@@ -243,6 +245,8 @@ class MagstimStimulator(MagstimCore):
 
     def _conclude_preparing(self, differ: tuple[str, ...], now_ns: int) -> None:
         """The power takes time to follow: read back again until that has passed and all is equal, or the time is up."""
+        if self._unwritten:
+            return
         if now_ns < self._settled_ns or (differ and now_ns < self._deadline_ns):
             self._poll_ns = now_ns + SETTLING_POLL_NS if now_ns >= self._settled_ns else min(now_ns + SETTLING_POLL_NS, self._settled_ns)
         elif self._wanted is not None:
@@ -271,6 +275,8 @@ class MagstimStimulator(MagstimCore):
             self._fault = None
         found_running = talk.found_running or (talk.found_enabled and not talk.knows_language)  # what cannot be read is supposed
         self._events.append(Secured(found_enabled=talk.found_enabled, found_running=found_running, at_ns=now_ns))
+        if found_running:
+            self._pause_until_ns = now_ns + TRAIN_PAUSE_NS
         self._rest(now_ns)
         if not self._reasons_against_control():
             talk.line.put((remote(self._unlock, talk.dialect),))
@@ -363,6 +369,9 @@ class MagstimStimulator(MagstimCore):
             self._fail("an answer is late: nothing was fired", CHECK_LINE, now_ns)
 
     def _poll(self, now_ns: int) -> None:
+        if self._phase is Phase.PREPARING and self._unwritten:
+            self._write_settings(now_ns)
+            return
         plan = polls(self._phase, self._talk.dialect)
         if plan is None or not self._talk.line.is_empty or now_ns < self._next_poll_ns(now_ns):
             return
@@ -370,3 +379,9 @@ class MagstimStimulator(MagstimCore):
         self._talk.line.put(cycle[self._polls_done % len(cycle)])
         self._polls_done += 1
         self._poll_ns = now_ns + interval_ns
+
+    def _write_settings(self, now_ns: int) -> None:
+        """Not before a train's pause is over: until then the unit refuses them."""
+        if now_ns >= self._poll_ns:
+            self._talk.line.put(self._unwritten)
+            self._unwritten = ()

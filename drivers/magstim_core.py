@@ -5,6 +5,7 @@ Owns the faults, the disarm, the book of energy and what must hold before a puls
 
 from msgspec.structs import replace
 
+from drivers.magstim_asking import Order
 from drivers.magstim_command_wire import UnlockCode
 from drivers.magstim_conversation import Conversation
 from drivers.magstim_energy import DAMAGE_J_PER_MINUTE, EnergyBook, single_pause_s, wait_s
@@ -34,6 +35,7 @@ STOP_AT_C = 41  # house limit
 CUT_OUT_MARGIN_C = 2  # a coil that was last seen so near to the unit's own limit may have reached it since
 POLL_FREE_NS = 50_000_000  # before a start that was announced
 POLL_FREE_AFTER_NS = 100_000_000
+TRAIN_PAUSE_NS = 550_000_000  # after a train the unit waits at least half a second, in which it refuses the settings of one (magpy)
 IDLE_WAKE_NS = 1_000_000_000
 START_HOLD_NS = 50_000_000  # how long a start waits for the answer to a question that is out; it takes 28 ms at the most
 
@@ -83,6 +85,7 @@ class MagstimCore:
         self._energy = EnergyBook(spent_before_joules)
         self._rise = CoilRise()
         self._alive_until_ns = 0
+        self._pause_until_ns = 0  # after a train the unit takes no settings of one
         self._phase = Phase.OFF
         self._forget()
         self._report = StimReport(received_ns=0, state=StimState.DISCONNECTED)
@@ -107,6 +110,7 @@ class MagstimCore:
         self._deadline_ns = 0  # of settling, arming or recovering
         self._armed_ns = 0  # when it was armed or last fired
         self._quiet_ns: int | None = None  # an announced start
+        self._unwritten: tuple[Order, ...] = ()  # settings, and the questions behind them
         self._events: list[StimEvent] = []
 
     @property
@@ -163,6 +167,7 @@ class MagstimCore:
         if given.bursts:
             self._energy.fired(at_ns, self._joules(given), self.least_gap_s(given))
         if watch.sent_ns is not None:
+            self._pause_until_ns = at_ns + TRAIN_PAUSE_NS
             self._rise.end()
             self._events.append(TrainEnded(at_ns=at_ns))
         if self._phase is Phase.FIRING:
@@ -224,6 +229,7 @@ class MagstimCore:
 
     def _begin_safing(self, now_ns: int) -> None:
         self._talk.line.clear()
+        self._unwritten = ()
         self._safing = Safing()
         self._talk.send(self._safing.try_again(now_ns))
 
@@ -267,6 +273,7 @@ class MagstimCore:
             given = replace(unasked_train.settings, bursts=unasked_train.begun_by(now_ns))
             self._events += [BurstFired(at_ns=now_ns, didt_a_per_us=None, asked=False)] * given.bursts
             self._energy.fired(now_ns, self._joules(given), self.least_gap_s(given))
+            self._pause_until_ns = now_ns + TRAIN_PAUSE_NS
 
     # ---- what must hold -----------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ PARTS = {
     "magventure": ("sim.magventure_sim", "a stimulator on a pseudo terminal"),
     "muscle": ("sim.muscle", "a thumb that twitches, as an EMG stream of LSL"),
     "magstim": ("sim.magstim_sim", "a stimulator of the other family on a pseudo terminal"),
+    "trigger-box": ("sim.trigger_box", "a box that turns markers of LSL into trigger pulses"),
     "room": ("sim.room", "camera, stimulator, patient and hands, with a chair's files beside them"),
     "operator": ("sim.operator", "somebody who treats the room's patient through the daemon"),
     "demo": ("sim.demo", "all of it, from plan to ledger, in one command"),

@@ -18,9 +18,9 @@ CREATED_UTC = "2026-05-04T08:00:00+00:00"
 SAMPLE_MAP = FromMap(map=DATA / "zmap_native.nii.gz", mask=DATA / "mask_native.nii.gz", polarity="negative")
 
 
-def regimen() -> Regimen:
-    """The demonstration's protocol, on its own basis."""
-    return Regimen(protocol=load_protocol("demo_itbs90"), basis=SIMULATION_ONLY)
+def regimen(protocol: str = "demo_itbs90") -> Regimen:
+    """A demonstration's protocol, on its own basis."""
+    return Regimen(protocol=load_protocol(protocol), basis=SIMULATION_ONLY)
 
 
 def protocol_sha256(protocol_id: str) -> str:
@@ -44,9 +44,9 @@ def request(**changes: object) -> PlanRequest:
     return PlanRequest(**(fields | changes))  # type: ignore[arg-type]  # each test gives what it changes
 
 
-def make(out: Path, **changes: object) -> Plan:
+def make(out: Path, *, protocol: str = "demo_itbs90", **changes: object) -> Plan:
     """A plan written to `out`."""
-    return make_plan(request(**changes), regimen(), out, created_utc=CREATED_UTC, begin=[].append)
+    return make_plan(request(**changes), regimen(protocol), out, created_utc=CREATED_UTC, begin=[].append)
 
 
 def native_t1(path: Path) -> Path:

@@ -12,13 +12,12 @@ from pathlib import Path
 from daemon.ledger import CloseState, Intent, IntentMade, ReceiptTaken, Row, SessionClosed, SessionOpened
 from daemon.ledger_store import Ledger
 from tests.campaign import chair
-from tests.campaign.chair import MS, TRAIN_GAP_NS
+from tests.campaign.family import MAGVENTURE, MS, Family
 
 START_LATE_NS = 600 * MS  # from the expiry of a grant to its first pulse: start byte, reply delay, a loaded machine
 WALL_TOLERANCE_NS = 2_000 * MS  # of a grant, as the product states it
 STEP_RACE_NS = 300 * MS  # a clock stepped so shortly before a pulse came after the decision
 BEAT_AGE_NS = 600 * MS  # no train begins on a beat older than 200 ms; the rest is the loaded machine's
-SAME_TRAIN_NS = 150 * MS  # pulses of one train lie closer than that
 EVENT_EARLY_NS = 1 * MS
 
 
@@ -68,7 +67,7 @@ class Findings:
     counted: int
 
 
-def true_trains(truth: Path) -> tuple[list[TrueTrain], bool | None]:
+def true_trains(truth: Path, family: Family = MAGVENTURE) -> tuple[list[TrueTrain], bool | None]:
     """Trains in the order in which they were given, and whether the device is enabled now."""
     facts = [json.loads(line) for line in truth.read_text().split("\n")[:-1]] if truth.exists() else []
     pulses = [fact for fact in facts if fact["kind"] == "pulse"]
@@ -76,7 +75,7 @@ def true_trains(truth: Path) -> tuple[list[TrueTrain], bool | None]:
     groups: list[list[dict[str, int]]] = []
     for pulse in pulses:
         last = groups[-1][-1] if groups else None
-        if last is None or last["train"] != pulse["train"] or pulse["mono_ns"] - last["mono_ns"] > SAME_TRAIN_NS:
+        if last is None or last["train"] != pulse["train"] or pulse["mono_ns"] - last["mono_ns"] > family.same_train_ns:
             groups.append([])
         groups[-1].append(pulse)
     trains = [
@@ -93,11 +92,12 @@ def true_trains(truth: Path) -> tuple[list[TrueTrain], bool | None]:
 class Audit:
     """One look at a chair's record beside the truth."""
 
-    def __init__(self, ledger: Ledger, truth: Path, known: Known) -> None:
+    def __init__(self, ledger: Ledger, truth: Path, known: Known, family: Family = MAGVENTURE) -> None:
+        self._family = family
         self._verified = ledger.verify()
         self._rows = ledger.rows()
         self._doses = ledger.doses()
-        self._trains, self.is_enabled = true_trains(truth)
+        self._trains, self.is_enabled = true_trains(truth, family)
         self._known = known
         self._granted = self._matched()
 
@@ -180,7 +180,7 @@ class Audit:
                 yield f"{name} says {receipt.pulses}, the device gave {len(pulses_ns)}"
             if receipt.confirmed and receipt.final and receipt.pulses != len(pulses_ns):
                 yield f"{name} is confirmed for {receipt.pulses}, the device gave {len(pulses_ns)}"
-            onsets_ns = pulses_ns[:: chair.PULSES_PER_BURST]
+            onsets_ns = pulses_ns[:: self._family.pulses_per_burst]
             for reported_ns, onset_ns in zip(receipt.pulse_mono_ns, onsets_ns, strict=False):
                 if reported_ns < onset_ns - EVENT_EARLY_NS:
                     yield f"{name} has a burst at {reported_ns}, which was given at {onset_ns}"
@@ -195,7 +195,8 @@ class Audit:
             assert later.truth is not None
             pause_ns = later.truth.first_ns - earlier.truth.last_ns
             same_session = earlier.intent.session_id == later.intent.session_id
-            least_ns = TRAIN_GAP_NS if same_session else round(chair.MIN_GAP_S * 1e9) if earlier.patient == later.patient else 0
+            same_patient_ns = round(chair.MIN_GAP_S * 1e9) if earlier.patient == later.patient else 0
+            least_ns = self._family.train_gap_ns if same_session else same_patient_ns
             if pause_ns < least_ns:
                 names = f"grants {earlier.intent.grant_no} and {later.intent.grant_no} of {later.intent.session_id}"
                 yield f"{names} are {pause_ns / 1e6:.1f} ms apart, {least_ns / 1e6:.0f} is the least"
@@ -206,14 +207,14 @@ class Audit:
             mine = [each for each in self._granted if each.patient == patient and each.truth is not None]
             pulses = sum(len(each.truth.pulses_ns) for each in mine if each.truth is not None)
             sessions = {each.intent.session_id for each in mine}
-            if pulses > chair.PULSES_A_DAY:
-                yield f"{patient} got {pulses} pulses in a day, {chair.PULSES_A_DAY} are the most"
+            if pulses > self._family.pulses_a_day:
+                yield f"{patient} got {pulses} pulses in a day, {self._family.pulses_a_day} are the most"
             if len(sessions) > chair.SESSIONS_A_DAY:
                 yield f"{patient} got {len(sessions)} sessions in a day, {chair.SESSIONS_A_DAY} are the most"
             for session in sessions:
                 given = sum(len(each.truth.pulses_ns) for each in mine if each.truth is not None and each.intent.session_id == session)
-                if given > chair.SESSION_PULSES:
-                    yield f"session {session} gave {given} pulses, {chair.SESSION_PULSES} were planned"
+                if given > self._family.session_pulses:
+                    yield f"session {session} gave {given} pulses, {self._family.session_pulses} were planned"
 
     def _closed(self, restarted_ns: int | None) -> Iterator[str]:
         """What was open when a life began was closed by its recovery, as partial."""

@@ -6,6 +6,7 @@ from types import ModuleType
 import daemon.devices
 import daemon.hot
 import drivers.magventure
+from drivers.magstim_core import MagstimCore
 from tests.campaign.beacon import Beacon
 from tests.campaign.board import Board, set_clock_by
 from tests.campaign.ordeal import HOT_PLACES, Ordeal
@@ -32,6 +33,8 @@ def run_hot(argv: list[str], board: Board, ordeal: Ordeal) -> int:
     put_everywhere("daemon", daemon.devices.make_tracker, "make_tracker", lambda _config: Beacon())
     for name in ("SETTLE_NS", "SETTLE_WAVEFORM_NS"):
         put_everywhere("drivers", getattr(drivers.magventure, name), name, QUICK_SETTLE_NS)
+    # A Magstim's coil rests for a minute after a start of the host, for nobody knows what it bore before: here that is known.
+    MagstimCore.__init__.__kwdefaults__["spent_before_joules"] = 0.0
     if ordeal.trap is not None and ordeal.trap.where in HOT_PLACES:
         set_in_hot(Springer(ordeal.trap, board, "daemon_pid"))
     return daemon.hot.main(argv)

@@ -10,11 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sim.room_files import TRUTH
+from tests.campaign.audit import true_trains
 from tests.campaign.forking import is_alive, signal_one
 from tests.campaign.ordeal import DAEMON_PLACES, Blow, Ordeal
 from tests.campaign.setup import Setup
 
 BEGIN_NS = 30_000_000_000  # a chair that has not begun by then is struck where it stands
+TRAIN_NS = 8_000_000_000  # between two trains of a session
 END_NS = 25_000_000_000  # and one that has not ended so long after its last blow never does
 TURN_S = 0.008
 AGAIN_NS = 20_000_000
@@ -59,7 +62,7 @@ class Life:
         self.story = LifeStory(began_ns=time.monotonic_ns())
         board["supervisor_pid"] = self._setup.start_supervisor(self._ordeal, self._log)
         self._wait_for_begin()
-        base_ns = self.story.began_ns if self._ordeal.at_start else time.monotonic_ns()
+        base_ns = self._base_ns()
         for blow in self._ordeal.blows:
             self._later(base_ns + round(blow.after_s * NS), lambda blow=blow: self._strike(blow))
         while self._is_alive("supervisor") and not self._is_over:
@@ -73,6 +76,30 @@ class Life:
             if time.monotonic_ns() > deadline_ns or self._board["operator_failed"]:
                 return
             self._turn()
+
+    def _base_ns(self) -> int:
+        """From when on the times of the blows run."""
+        if self._ordeal.at_start:
+            return self.story.began_ns
+        if self._ordeal.in_train is not None:
+            first_ns = self._wait_for_train(self._ordeal.in_train)
+            if first_ns is not None:
+                return first_ns
+        return time.monotonic_ns()
+
+    def _wait_for_train(self, number: int) -> int | None:
+        """The first pulse of that train of this life, or of one before it that turned out to be the last; None: none came."""
+        deadline_ns = time.monotonic_ns() + BEGIN_NS
+        last_ns = None
+        while self._is_alive("supervisor") and time.monotonic_ns() < deadline_ns:
+            trains, _ = true_trains(self._setup.folder / TRUTH, self._setup.family)
+            firsts_ns = [train.first_ns for train in trains if train.first_ns > self.story.began_ns]
+            if len(firsts_ns) >= number:
+                return firsts_ns[number - 1]
+            if firsts_ns and firsts_ns[-1] != last_ns:
+                last_ns, deadline_ns = firsts_ns[-1], time.monotonic_ns() + TRAIN_NS
+            self._turn()
+        return None
 
     def _wait_for_end(self) -> None:
         """Whatever was only lent is given back; then nobody may be left."""

@@ -47,13 +47,17 @@ class Mischief(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ordeal(msgspec.Struct, frozen=True, kw_only=True):
-    """One life. The last blow ends it, unless the trap has; `at_start`: times run from the start of the processes."""
+    """One life. The last blow ends it, unless the trap has.
+
+    Times run from the session's start; `at_start`: from the start of the processes; `in_train`: from the first pulse of that train.
+    """
 
     seed: int
     blows: tuple[Blow, ...]
     trap: Trap | None = None
     mischief: Mischief | None = None
     at_start: bool = False
+    in_train: int | None = None
 
 
 DAEMON_PLACES: Final = (
@@ -111,6 +115,13 @@ def draw(seed: int, *, steps_clock: bool) -> Ordeal:
     last = _end(rng, 0.4 * after_s if at_start else after_s)
     ordered = tuple(sorted((blow for blow in blows if blow.after_s < last.after_s), key=lambda blow: blow.after_s))
     return Ordeal(seed=seed, blows=(*ordered, last), trap=trap, mischief=mischief, at_start=at_start)
+
+
+def draw_death(seed: int, trains: int, train_s: float) -> Ordeal:
+    """The whole host dies at once at a random moment of a train, its unit lives on."""
+    rng = random.Random(seed)
+    death = Blow(what="kill", whom=ALL, after_s=rng.uniform(0.0, train_s))
+    return Ordeal(seed=seed, blows=(death,), in_train=rng.randint(1, trains))
 
 
 def _disturbance(rng: random.Random) -> Blow:

@@ -23,6 +23,7 @@ from tests.campaign.board import Board, set_clock_by
 from tests.campaign.chair import quick_aim, quick_treatments, write_quick_chair
 from tests.campaign.daemon_process import run_daemon
 from tests.campaign.devices import run_room
+from tests.campaign.family import Family
 from tests.campaign.forking import ForkedChild, fork
 from tests.campaign.hot_process import run_hot
 from tests.campaign.ordeal import Ordeal
@@ -43,15 +44,16 @@ class Quick:
     aim: Aim
 
 
-def quick_setup(folder: Path, plan: Path, seed: int, camera_port: int) -> Setup:
+def quick_setup(folder: Path, plans: Mapping[str, Path], seed: int, camera_port: int, family: Family) -> Setup:
     """Files and room of a new chair; the room runs when this returns. This process reads the chair's wall clock from now on."""
-    write_quick_chair(folder, seed, camera_port)
+    write_quick_chair(folder, seed, camera_port, family)
     config, board = load_config(folder / CHAIR), Board(folder / "board")
     set_clock_by(board)
-    quick = Quick(folder=folder, config=config, board=board, treatments=quick_treatments(plan, config), aim=quick_aim(config))
+    treatments = quick_treatments(plans[family.protocol], config, family)
+    quick = Quick(folder=folder, config=config, board=board, treatments=treatments, aim=quick_aim(config))
 
     def start_room() -> None:
-        board["room_pid"] = fork(lambda: run_room(folder, board, camera_port, seed), (), folder / "room.log")
+        board["room_pid"] = fork(lambda: run_room(folder, board, camera_port, seed, family), (), folder / "room.log")
         deadline_ns = time.monotonic_ns() + PORT_NS
         while not config.stimulator.port.exists():
             assert time.monotonic_ns() < deadline_ns, "the room did not come up"
@@ -61,7 +63,9 @@ def quick_setup(folder: Path, plan: Path, seed: int, camera_port: int) -> Setup:
         return fork(lambda: run_supervisor(quick, ordeal, log), (), log)
 
     start_room()
-    return Setup(folder=folder, config=config, board=board, start_supervisor=start_supervisor, start_room=start_room)
+    return Setup(
+        folder=folder, config=config, board=board, family=family, start_supervisor=start_supervisor, start_room=start_room
+    )
 
 
 def run_supervisor(quick: Quick, ordeal: Ordeal, log: Path) -> int:

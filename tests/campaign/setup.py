@@ -6,6 +6,7 @@ from pathlib import Path
 
 from daemon.config import Config
 from tests.campaign.board import Board
+from tests.campaign.family import Family
 from tests.campaign.ordeal import Ordeal
 
 
@@ -16,6 +17,7 @@ class Setup:
     folder: Path
     config: Config
     board: Board
+    family: Family
     start_supervisor: Callable[[Ordeal, Path], int]
     start_room: Callable[[], None]
 

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Engine
 
 from daemon import ipc
 from daemon.ledger_store import Ledger
+from drivers.magstim import MagstimStimulator
 from drivers.magventure import MagVentureStimulator
 from drivers.values import BurstFired
 from tests.campaign.board import Board
@@ -96,7 +97,8 @@ def set_in_daemon(springer: Springer) -> None:
 def set_in_hot(springer: Springer) -> None:
     visit = springer.visit
     _around(ipc.Channel, "receive", after=lambda packet, _self: visit("grant heard") if isinstance(packet, ipc.Grant) else None)
-    _around(MagVentureStimulator, "start_train", lambda *_: visit("before start byte"))
+    for driver in (MagVentureStimulator, MagstimStimulator):
+        _around(driver, "start_train", lambda *_: visit("before start byte"))
     _around(
         ipc.Channel,
         "send",
@@ -109,4 +111,4 @@ def set_in_hot(springer: Springer) -> None:
             if isinstance(event, BurstFired):
                 visit("burst")
 
-    _around(MagVentureStimulator, "feed", after=bursts)
+    _around(MagVentureStimulator, "feed", after=bursts)  # a Magstim tells of no burst

@@ -4,17 +4,20 @@ import contextlib
 import ctypes
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from daemon.ledger_store import Ledger
 from daemon.record import boot_id, moment
 from sim.room_files import TRUTH
+from tests.campaign.afterlife import look
 from tests.campaign.audit import Audit, Findings, Known, true_trains
 from tests.campaign.beacon import reserved_port
+from tests.campaign.family import Family
 from tests.campaign.forking import is_alive, signal_one
 from tests.campaign.life import TURN_S, Life
-from tests.campaign.ordeal import Ordeal, draw
+from tests.campaign.ordeal import Ordeal, draw, draw_death
 from tests.campaign.outcome import ChairResult, LifeResult
 from tests.campaign.quick import quick_setup
 from tests.campaign.setup import Setup
@@ -22,10 +25,13 @@ from tests.campaign.whole import draw_whole, whole_setup
 from tests.loop.rig import Room
 
 LIVES = 8
+DEATHS = 5  # of a chair whose lives all end so
 CLOCK_EVERY = 3  # of so many chairs, one has its wall clock set by more than a second
 CLOCK_LIVES = 3
 LARGE_STEP_S = 1.0
-QUIET_NS = 1_000_000_000  # a train that outlives everybody is over by then
+NS = 1_000_000_000
+QUIET_NS = NS  # a train that outlives everybody is over by then
+AFTERLIFE_NS = 2 * NS  # longer than any train of these, and than a unit without a host stays armed
 PR_SET_CHILD_SUBREAPER = 36
 LOG_CHARACTERS = 6000
 
@@ -36,12 +42,17 @@ def ordeals(seed: int, lives: int) -> tuple[Ordeal, ...]:
     return tuple(draw(seed * 1000 + number, steps_clock=number >= first) for number in range(lives))
 
 
-def run_chair(folder: Path, plan: Path, seed: int, lives: int = LIVES) -> ChairResult:
-    """All lives of one quick chair."""
+def deaths(seed: int, lives: int, family: Family) -> tuple[Ordeal, ...]:
+    """Every life of the chair ends with its whole host in mid-train."""
+    return tuple(draw_death(seed * 1000 + number, family.trains, family.train_length_ns / NS) for number in range(lives))
+
+
+def run_chair(folder: Path, plans: Mapping[str, Path], seed: int, family: Family, *, dies: bool) -> ChairResult:
+    """All lives of one quick chair. `dies`: in mid-train, each time."""
     with reserved_port() as port:
-        setup = quick_setup(folder, plan, seed, port.getsockname()[1])
+        setup = quick_setup(folder, plans, seed, port.getsockname()[1], family)
         try:
-            return _all_lives(setup, seed, ordeals(seed, lives))
+            return _all_lives(setup, seed, deaths(seed, DEATHS, family) if dies else ordeals(seed, LIVES))
         finally:
             signal_one(setup.board["room_pid"], signal.SIGKILL)
 
@@ -65,7 +76,7 @@ def _all_lives(setup: Setup, seed: int, drawn: tuple[Ordeal, ...]) -> ChairResul
         results.append(_one_life(setup, ordeal, number, known, is_last=ordeal is drawn[-1]))
         if results[-1].faults:
             break
-    return ChairResult(seed=seed, lives=tuple(results))
+    return ChairResult(seed=seed, family=setup.family.name, lives=tuple(results))
 
 
 def _one_life(setup: Setup, ordeal: Ordeal, number: int, known: Known, *, is_last: bool) -> LifeResult:
@@ -76,10 +87,14 @@ def _one_life(setup: Setup, ordeal: Ordeal, number: int, known: Known, *, is_las
     if not is_alive(setup.board["room_pid"]):
         setup.start_room()
     faults = [*story.faults]
+    afterlife = None
     if story.nobody_disarmed:
-        time.sleep(QUIET_NS / 2e9)  # a train may outlive everybody
+        time.sleep((QUIET_NS + setup.family.train_length_ns) / 2e9 if ordeal.in_train is None else AFTERLIFE_NS / NS)
     else:
         faults += _still_enabled(setup)
+    if ordeal.in_train is not None and story.struck:
+        afterlife = look(setup.folder / TRUTH, story.struck[-1].at_ns, time.monotonic_ns(), setup.family)
+        faults += afterlife.faults
     findings = _audit(setup, known, story.began_ns if story.ready_ns else None)
     if is_last:
         findings = _after_restart(setup, known, findings)
@@ -92,6 +107,7 @@ def _one_life(setup: Setup, ordeal: Ordeal, number: int, known: Known, *, is_las
         faults=tuple(faults),
         seconds=round((time.monotonic_ns() - story.began_ns) / 1e9, 2),
         log=log.read_text(encoding="utf-8")[-LOG_CHARACTERS:] if faults else "",
+        afterlife=afterlife,
     )
 
 
@@ -104,7 +120,7 @@ def _large_steps(ordeal: Ordeal) -> set[str]:
 def _still_enabled(setup: Setup) -> list[str]:
     """Somebody lived to disable the device: it must be off, or be switched off within a moment."""
     deadline_ns = time.monotonic_ns() + QUIET_NS
-    while true_trains(setup.folder / TRUTH)[1]:
+    while true_trains(setup.folder / TRUTH, setup.family)[1]:
         if time.monotonic_ns() > deadline_ns:
             return ["the device was left enabled"]
         time.sleep(TURN_S)
@@ -113,7 +129,7 @@ def _still_enabled(setup: Setup) -> list[str]:
 
 def _audit(setup: Setup, known: Known, restarted_ns: int | None) -> Findings:
     with contextlib.closing(Ledger.open(setup.config.ledger.url)) as ledger:
-        return Audit(ledger, setup.folder / TRUTH, known).findings(restarted_ns)
+        return Audit(ledger, setup.folder / TRUTH, known, setup.family).findings(restarted_ns)
 
 
 def _after_restart(setup: Setup, known: Known, before: Findings) -> Findings:

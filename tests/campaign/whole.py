@@ -8,6 +8,7 @@ from pathlib import Path
 from daemon.config import load_config
 from sim.room_files import CHAIR
 from tests.campaign.board import Board, set_clock_by
+from tests.campaign.family import MAGVENTURE
 from tests.campaign.ordeal import ALL, Blow, Ordeal
 from tests.campaign.setup import Setup
 from tests.loop.rig import Room
@@ -27,7 +28,14 @@ def whole_setup(room: Room) -> Setup:
     def start_room() -> None:
         raise AssertionError("a whole room is not restarted")
 
-    return Setup(folder=folder, config=load_config(folder / CHAIR), board=board, start_supervisor=start_supervisor, start_room=start_room)
+    return Setup(
+        folder=folder,
+        config=load_config(folder / CHAIR),
+        board=board,
+        family=MAGVENTURE,
+        start_supervisor=start_supervisor,
+        start_room=start_room,
+    )
 
 
 def draw_whole(seed: int, number: int) -> Ordeal:

@@ -5,12 +5,11 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from drivers.magstim_command_wire import DISARM, UnlockCode, encode_command
+from drivers.magstim_command_wire import UnlockCode
 from drivers.values import BurstFired, Disabled, PanelAct, Ready, Secured, StimFault, StimState, TrainEnded
 from tests.magstim_line import MS, SINGLE, TRAIN, MagstimLine
 
 Act = Callable[[MagstimLine], None]
-DISARM_BYTES = bytes.fromhex("454179")
 
 
 def switch(name: str, value: object) -> Act:
@@ -23,17 +22,6 @@ def warm_coil(line: MagstimLine) -> None:
 
 
 # ---- hands ----------------------------------------------------------------------------------------------------------
-
-
-def test_unit_armed_by_hand_in_standby_is_reported_and_disarmed() -> None:
-    line = MagstimLine()
-    line.connect()
-    line.prepare()
-    line.device.arm(line.now_ns)
-    assert line.next(PanelAct).what == "armed at the unit"
-    assert line.next(Disabled).confirmed
-    assert not line.device.armed
-    assert line.driver.prepared is None
 
 
 @pytest.mark.parametrize(("settings", "most"), [(TRAIN, 20), (SINGLE, 1)])
@@ -79,13 +67,6 @@ def test_unit_that_disarms_itself_after_its_minute_is_not_taken_for_a_pressed_st
     fault = line.next(StimFault, 70_000)
     assert "armed for a minute" in fault.what
     assert not line.all(PanelAct)
-
-
-def test_pressed_stop_is_told_in_the_words_that_the_stop_test_waits_for() -> None:
-    line = MagstimLine()
-    line.make_ready()
-    line.device.disarm(line.now_ns)
-    assert line.next(PanelAct).what.startswith("disabled")
 
 
 def test_unit_that_disarms_its_hot_coil_itself_is_not_taken_for_a_pressed_stop() -> None:
@@ -145,17 +126,6 @@ def test_unit_that_is_not_fit_is_not_armed(act: Act, words: str) -> None:
     assert len(faults) == 1
     assert words in faults[0]
     assert not line.device.armed
-
-
-def test_rate_changed_between_prepare_and_arm_is_found_before_ready() -> None:
-    line = MagstimLine()
-    line.connect()
-    line.prepare()
-    line.device.settings.tenth_hz = 200
-    line.take(line.driver.enable(line.now_ns))
-    assert "rate" in line.next(StimFault).what
-    line.next(Disabled)
-    assert not line.all(Ready)
 
 
 @pytest.mark.parametrize(("model", "told"), [("plus1", "superrapid"), ("superrapid", "plus1")])
@@ -231,9 +201,3 @@ def test_coil_switch_is_overridden_only_where_the_site_says_so() -> None:
     line.faults.coil_switch_open = True
     line.make_ready()
     assert line.state() is StimState.READY
-
-
-def test_first_bytes_of_every_line_are_a_disarm() -> None:
-    line = MagstimLine()
-    line.connect()
-    assert line.sent[0][1] == encode_command(DISARM, line.device.dialect)

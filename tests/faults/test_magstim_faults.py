@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from msgspec.structs import replace
 from drivers.magstim_command_wire import ARM, FIRE, encode_command
 from drivers.magstim_safing import SILENCE_NS
 from drivers.transport import Pipe
-from drivers.values import Disabled, Secured, StimFault, StimState, TrainBegan, TrainEnded
+from drivers.values import Disabled, StimFault, StimState, TrainBegan, TrainEnded
 from tests.magstim_line import MS, TRAIN, MagstimLine
 
 Act = Callable[[MagstimLine], None]
@@ -215,38 +214,7 @@ def test_nothing_is_armed_or_fired_while_the_daemon_is_not_heard(act: str) -> No
     assert encode_command(FIRE, line.device.dialect) not in step.send
 
 
-@pytest.mark.parametrize(("act", "age_ms"), [("enable", 751), ("start_train", 451)])
-def test_nothing_is_armed_or_fired_on_an_old_status(act: str, age_ms: int) -> None:
-    line = MagstimLine()
-    if act == "enable":
-        line.connect()
-        line.prepare()
-    else:
-        line.make_ready()
-    later_ns = line.driver.report.received_ns + age_ms * MS
-    line.driver.may_keep_alive(later_ns + 300 * MS)
-    step = getattr(line.driver, act)(later_ns)
-    assert any(isinstance(event, StimFault) and "its last status is too old" in event.what for event in step.events)
-    assert step.send == b""
-
-
 # ---- stopping -------------------------------------------------------------------------------------------------------
-
-
-def test_stop_that_the_unit_ignores_is_repeated_three_times_and_alarmed_once() -> None:
-    line = MagstimLine()
-    line.make_ready()
-    line.start()
-    line.run(500)
-    line.faults.stuck_armed = True
-    begun_ns = line.now_ns
-    line.take(line.driver.stop(line.now_ns))
-    alarm = line.next(Disabled)
-    assert not alarm.confirmed
-    assert alarm.at_ns - begun_ns == 200 * MS
-    tries = [at_ns - begun_ns for at_ns, sent in line.sent if DISARM_BYTES in sent and at_ns >= begun_ns]
-    assert tries == [0, 50 * MS, 100 * MS, 150 * MS]
-    assert line.state() is StimState.FAULT
 
 
 def test_after_the_alarm_the_host_is_silent_so_that_the_units_own_time_out_disarms_it() -> None:
@@ -345,31 +313,6 @@ def test_unit_whose_version_cannot_be_read_is_secured_but_never_prepared() -> No
     assert "software version is not known" in fault.what
 
 
-def test_absent_unit_is_told_once_and_secured_when_it_comes() -> None:
-    line = MagstimLine()
-    line.faults.deaf = True
-    line.take(line.driver.connected(line.now_ns))
-    assert line.next(StimFault).what == "no answer"
-    line.run(5000)
-    assert len(line.all(StimFault)) == 1
-    assert line.state() is StimState.FAULT
-    line.faults.deaf = False
-    line.next(Secured, 2000)
-    assert line.state() is StimState.STANDBY
-    assert line.driver.report.fault is None
-
-
-def test_silence_in_standby_secures_again() -> None:
-    line = MagstimLine()
-    line.connect()
-    line.prepare()
-    line.faults.silent = True
-    assert "no answer" in line.next(StimFault).what
-    assert line.driver.prepared is None
-    line.faults.silent = False
-    line.next(Secured, 3000)
-
-
 # ---- the line -------------------------------------------------------------------------------------------------------
 
 
@@ -429,25 +372,6 @@ def test_line_lost_while_armed_is_an_alarm_and_counts_the_whole_train_as_energy(
     line.run(3000)
     line.make_ready_but_resting(strong)
     assert line.state() is StimState.ARMING  # 50 400 J within the last minute
-
-
-def test_cable_pulled_with_a_write_pending_is_an_alarm_and_the_next_line_begins_with_a_disarm() -> None:
-    line = MagstimLine()
-    line.make_ready()
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    pipe = Pipe(ours.fileno())
-    filling = True
-    while filling:
-        filling = pipe.write(b"\0" * 65_536) and not pipe.has_unsent
-    assert not pipe.write(line.driver.stop(line.now_ns).send) or pipe.has_unsent
-    theirs.close()
-    assert not pipe.flush()
-    ours.close()
-    line.take(line.driver.disconnected(line.now_ns))
-    assert "the line was lost while the unit was armed" in line.fault_texts
-    step = line.driver.connected(line.now_ns)
-    assert step.send == DISARM_BYTES
 
 
 def test_pty_that_hangs_up_ends_the_reading() -> None:

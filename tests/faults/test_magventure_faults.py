@@ -187,21 +187,6 @@ def test_running_that_never_ends_is_told_once_and_nothing_can_be_prepared() -> N
     assert line.prepare().mismatches == ()
 
 
-def test_device_found_firing_is_stopped_and_reported_before_anything_is_allowed() -> None:
-    line = MagVentureLine()
-    line.make_ready()
-    line.start()
-    line.run(300)
-    line.take(line.driver.disconnected(line.now_ns))
-    seen = len(line.events)
-    secured = line.connect()
-    assert secured.found_running
-    assert secured.found_enabled
-    assert not line.device.enabled
-    assert all(pulse_ns <= secured.at_ns for pulse_ns in line.truth.pulses_ns)
-    assert all(not event.asked for event in line.events[seen:] if isinstance(event, BurstFired))
-
-
 def test_device_that_keeps_ignoring_the_first_disable_is_reported_as_found_enabled() -> None:
     line = MagVentureLine()
     line.device.enable(line.now_ns)
@@ -211,33 +196,6 @@ def test_device_that_keeps_ignoring_the_first_disable_is_reported_as_found_enabl
     assert secured.found_enabled
     assert "does not confirm" in line.fault_texts
     assert line.driver.report.state is StimState.STANDBY
-
-
-def test_absent_device_is_told_once_and_secured_when_it_comes() -> None:
-    line = MagVentureLine()
-    line.faults.silent = True
-    line.take(line.driver.connected(line.now_ns))
-    fault = line.next(StimFault)
-    assert fault.what == "no answer"
-    line.run(5000)
-    assert len(line.all(StimFault)) == 1
-    assert line.state() is StimState.FAULT
-    line.faults.silent = False
-    line.next(Secured, 1000)
-    assert line.state() is StimState.STANDBY
-    assert line.driver.report.fault is None
-
-
-def test_silence_in_standby_secures_again() -> None:
-    line = MagVentureLine()
-    line.connect()
-    line.prepare()
-    line.faults.silent = True
-    fault = line.next(StimFault)
-    assert "no answer" in fault.what
-    assert line.driver.prepared is None
-    line.faults.silent = False
-    line.next(Secured, 1000)
 
 
 def test_fault_that_nobody_has_seen_outlives_a_silence_and_a_securing() -> None:
@@ -291,17 +249,6 @@ def test_one_broken_frame_while_firing_is_no_fault() -> None:
     assert len(line.all(StimReport)) > answered
 
 
-def test_panel_enable_in_standby_is_reported_and_undone() -> None:
-    line = MagVentureLine()
-    line.connect()
-    line.prepare()
-    line.device.enable(line.now_ns)
-    assert line.next(PanelAct).what == "enabled at the panel"
-    assert line.next(Disabled).confirmed
-    assert not line.device.enabled
-    assert line.driver.prepared is None
-
-
 def test_panel_knob_in_standby_voids_what_was_prepared() -> None:
     line = MagVentureLine()
     line.connect()
@@ -310,26 +257,6 @@ def test_panel_knob_in_standby_voids_what_was_prepared() -> None:
     assert "amplitude changed from 50 to 70 %" in line.next(PanelAct).what
     assert line.driver.prepared is None
     assert line.driver.report.state is StimState.STANDBY
-
-
-def test_rate_turned_between_prepare_and_enable_is_found_before_ready() -> None:
-    line = MagVentureLine()
-    line.connect()
-    line.prepare()
-    line.device.turn_rate(200)
-    line.take(line.driver.enable(line.now_ns))
-    assert "rate" in line.next(StimFault).what
-    line.next(Disabled)
-    assert not line.all(Ready)
-    assert not line.device.enabled
-
-
-def test_pulse_at_the_panel_is_reported_as_not_asked_for() -> None:
-    line = MagVentureLine()
-    line.make_ready()
-    line.device.trigger(line.now_ns)
-    assert not line.next(BurstFired).asked
-    assert line.next(Disabled).confirmed
 
 
 def test_warm_coil_is_not_enabled() -> None:
@@ -355,15 +282,6 @@ def test_coil_that_warms_up_while_ready_starts_nothing_at_40_and_is_stopped_at_4
     assert "41 degrees C" in line.next(StimFault).what
     line.next(Disabled)
     assert not line.truth.pulses_ns
-
-
-def test_line_lost_while_enabled_is_an_alarm() -> None:
-    line = MagVentureLine()
-    line.make_ready()
-    events = line.take(line.driver.disconnected(line.now_ns))
-    assert any(isinstance(event, StimFault) and "stays enabled" in event.what for event in events)
-    assert line.driver.report.state is StimState.DISCONNECTED
-    assert line.driver.prepared is None
 
 
 @pytest.mark.parametrize("receipts", [1, 3])

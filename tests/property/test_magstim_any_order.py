@@ -29,25 +29,6 @@ def begun(started_ns: int, ended_ns: int) -> int:
     return min(SHORT_TRAIN.bursts, (ended_ns - started_ns) // (50 * MS) + 1)
 
 
-@given(st.integers(0, 900_000), st.sampled_from(["5.0", "9.0"]))
-@settings(max_examples=60, deadline=None)
-def test_stop_at_any_moment_of_a_train_is_written_at_once_and_final(stop_after_us: int, software: str) -> None:
-    line = MagstimLine(software=software)
-    session(line)
-    started_ns = line.now_ns
-    line.run(stop_after_us / 1000)
-    step = line.driver.stop(line.now_ns)
-    assert step.send.startswith(DISARM_BYTES)
-    line.take(step)
-    disabled = line.next(Disabled, 100)
-    assert disabled.confirmed
-    line.run(500)
-    assert all(pulse_ns <= disabled.at_ns for pulse_ns in line.truth.pulses_ns)
-    assert len(line.truth.pulses_ns) <= begun(started_ns, disabled.at_ns)
-    assert not line.device.armed
-    assert line.driver.report.state is StimState.STANDBY
-
-
 @given(st.integers(0, 1_200_000))
 @settings(max_examples=60, deadline=None)
 def test_stop_at_any_moment_before_the_train_leaves_the_unit_disarmed(stop_after_us: int) -> None:
@@ -62,23 +43,6 @@ def test_stop_at_any_moment_before_the_train_leaves_the_unit_disarmed(stop_after
     assert not any(enabled for at_ns, enabled in line.truth.charged_states if at_ns > disabled.at_ns)
     assert not line.device.armed
     assert not line.truth.pulses_ns
-
-
-@given(st.integers(0, 2_000_000))
-@settings(max_examples=60, deadline=None)
-def test_daemon_that_falls_silent_at_any_moment_leaves_the_unit_disarmed_within_its_beat(silent_after_us: int) -> None:
-    line = MagstimLine()
-    line.connect()
-    line.prepare(SHORT_TRAIN)
-    line.take(line.driver.enable(line.now_ns))
-    line.run(silent_after_us / 1000)
-    line.daemon_beats = False
-    silent_ns = line.now_ns
-    line.run(3000)
-    assert not line.device.armed
-    (*_, (off_ns, enabled)) = line.truth.charged_states
-    assert not enabled
-    assert off_ns <= silent_ns + BEAT_NS + 35 * MS  # an answer of 25 ms may be under way
 
 
 HANDS: dict[str, Callable[[MagstimLine], None]] = {
@@ -110,25 +74,6 @@ def test_whatever_hands_do_at_the_unit_it_ends_disarmed_and_counted(acts: list[t
     ended_ns = line.all(TrainEnded)[0].at_ns
     ours = sum(pulse_ns <= ended_ns for pulse_ns in line.truth.pulses_ns)
     assert ours <= begun(started_ns, ended_ns)
-
-
-@given(st.floats(0, 0.08), st.floats(0, 0.08), st.integers(0, 1000))
-@settings(max_examples=60, deadline=None)
-def test_line_that_loses_and_doubles_bytes_never_leaves_the_unit_armed(drop: float, double: float, seed: int) -> None:
-    line = MagstimLine(seed=seed)
-    line.make_ready(SHORT_TRAIN)
-    line.faults.drop_byte_probability = drop
-    line.faults.duplicate_byte_probability = double
-    line.take(line.driver.start_train(line.now_ns))
-    line.run(1000)
-    line.take(line.driver.stop(line.now_ns))
-    line.run(1600)
-    assert not line.device.armed
-    assert len(line.truth.pulses_ns) <= SHORT_TRAIN.pulses
-    line.faults.drop_byte_probability = line.faults.duplicate_byte_probability = 0.0
-    line.run(6000)
-    assert line.driver.report.enabled is False
-    assert line.driver.report.state in (StimState.STANDBY, StimState.FAULT)
 
 
 class Calls:

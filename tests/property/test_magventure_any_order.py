@@ -150,25 +150,6 @@ def test_whatever_hands_do_at_the_panel_it_ends_disabled_and_counted(acts: list[
     assert 3 * len(line.all(BurstFired)) >= len(line.truth.pulses_ns)
 
 
-@given(st.floats(0, 0.1), st.floats(0, 0.1), st.integers(0, 1000))
-@settings(max_examples=60, deadline=None)
-def test_line_that_loses_and_doubles_bytes_never_leaves_the_device_enabled(drop: float, double: float, seed: int) -> None:
-    line = MagVentureLine(seed=seed)
-    line.make_ready(SHORT_TRAIN)
-    line.faults.drop_byte_probability = drop
-    line.faults.duplicate_byte_probability = double
-    line.take(line.driver.start_train(line.now_ns))
-    line.run(1000)
-    line.take(line.driver.stop(line.now_ns))
-    line.run(1000)
-    assert not line.device.enabled
-    assert len(line.truth.pulses_ns) <= SHORT_TRAIN.pulses
-    line.faults.drop_byte_probability = line.faults.duplicate_byte_probability = 0.0
-    line.run(5000)
-    assert line.driver.report.enabled is False
-    assert line.driver.report.state in (StimState.STANDBY, StimState.FAULT)
-
-
 REFUSABLE = ("prepare", "enable", "start_train", "start_burst", "end_train")
 
 

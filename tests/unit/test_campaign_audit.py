@@ -1,6 +1,7 @@
 """The campaign's audit sees what it is there to see: each kind of false record, made by hand, is named."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from daemon.ledger_store import Ledger
 from sim.truth import TruthLog
 from tests.campaign import chair
 from tests.campaign.audit import Audit, Known
+from tests.campaign.family import MAGVENTURE, Family
 from tests.ledger_cases import at, intended, open_ledger, opened, receipt
 from tests.ledger_cases import intent as asked_intent
 
@@ -42,8 +44,8 @@ class Trial:
         for number in range(pulses):
             self.truth.pulse(first_ns + number * PULSE_NS, amplitude_pct, enabled=True, train=self._trains)
 
-    def faults(self, known: Known | None = None, restarted_ns: int | None = None) -> str:
-        return "; ".join(Audit(self.ledger, self._truth_path, known or Known()).findings(restarted_ns).faults)
+    def faults(self, known: Known | None = None, restarted_ns: int | None = None, family: Family = MAGVENTURE) -> str:
+        return "; ".join(Audit(self.ledger, self._truth_path, known or Known(), family).findings(restarted_ns).faults)
 
 
 @pytest.fixture
@@ -141,10 +143,8 @@ def test_a_session_left_open_by_a_restart_is_named(trial: Trial) -> None:
 def test_a_day_beyond_its_limits_is_named(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = trial.intend(1, 5)
     trial.give(asked.not_before_ns)
-    monkeypatch.setattr(chair, "PULSES_A_DAY", 29)
-    monkeypatch.setattr(chair, "SESSION_PULSES", 29)
     monkeypatch.setattr(chair, "SESSIONS_A_DAY", 0)
-    faults = trial.faults()
-    assert "got 30 pulses in a day, 29 are the most" in faults
-    assert "gave 30 pulses, 29 were planned" in faults
+    faults = trial.faults(family=replace(MAGVENTURE, trains=1, bursts=7, pulses_per_burst=1))
+    assert "got 30 pulses in a day, 28 are the most" in faults
+    assert "gave 30 pulses, 7 were planned" in faults
     assert "got 1 sessions in a day, 0 are the most" in faults

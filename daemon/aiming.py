@@ -21,7 +21,7 @@ def _frame(to: str, frm: str, rows: tuple[tuple[float, ...], ...]) -> Transform:
 class Aiming:
     """The tracker's side of the hot process: keeps the newest frame and what was made of it."""
 
-    def __init__(self, coiltool_from_coil: Transform, latency_ns: int) -> None:
+    def __init__(self, coiltool_from_coil: Transform | None, latency_ns: int) -> None:
         self._coiltool_from_coil = coiltool_from_coil
         self._latency_ns = latency_ns
         self._clock: FrameClock | None = None
@@ -44,9 +44,18 @@ class Aiming:
 
     def take_aim(self, aim: Aim | None) -> None:
         self.aim = aim
+        self._prepare()
+
+    def calibrate(self, coiltool_from_coil: Transform | None) -> None:
+        """Another calibration of the coil, or none: what was on target is so no longer."""
+        self._coiltool_from_coil = coiltool_from_coil
+        self._prepare()
+
+    def _prepare(self) -> None:
+        aim = self.aim
         self.on_target, self.error = OnTarget(), None
         self._chain = None
-        if aim is not None:
+        if aim is not None and self._coiltool_from_coil is not None:
             self._chain = CoilChain.prepare(
                 _frame("mri", "head", aim.mri_from_head),
                 self._coiltool_from_coil,

@@ -6,12 +6,12 @@ Paths are relative to the file. Safety limits come from here alone, never from f
 import re
 import tomllib
 import zoneinfo
-from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
 
+from daemon.config_tools import CalibrationSection, QualitySection, ToolsSection, bench_faults, tool_faults
 from daemon.limits import Layer, LimitFault, merge, product_layer
 from daemon.on_target import TargetLimits, loosened
 from daemon.sections import Section
@@ -66,35 +66,6 @@ class TrackerSection(Section, frozen=True, kw_only=True):
     max_fit_rms_mm: float = 0.35
 
 
-class HeadTool(Section, frozen=True, kw_only=True):
-    rom: Path
-
-
-class PointerTool(Section, frozen=True, kw_only=True):
-    """`tip_in_pointer_mm` comes from pivot calibration."""
-
-    rom: Path
-    tip_in_pointer_mm: tuple[float, float, float]
-
-
-class CoilTool(Section, frozen=True, kw_only=True):
-    """`coiltool_from_coil`: 4 x 4, rows, mm, from coil calibration, valid until the date given."""
-
-    rom: Path
-    coiltool_from_coil: tuple[
-        tuple[float, float, float, float],
-        tuple[float, float, float, float],
-        tuple[float, float, float, float],
-        tuple[float, float, float, float],
-    ]
-    calibrated_utc: str
-    valid_until_utc: str
-
-
-class ToolsSection(Section, frozen=True, kw_only=True):
-    head: HeadTool
-    pointer: PointerTool
-    coil: CoilTool
 
 
 class EmgSection(Section, frozen=True, kw_only=True):
@@ -144,6 +115,8 @@ class Config(Section, frozen=True, kw_only=True):
     network: NetworkSection = NetworkSection()
     ledger: LedgerSection = LedgerSection()
     emg: EmgSection | None = None
+    calibration: CalibrationSection = CalibrationSection()
+    qa: QualitySection = QualitySection()
     limits: LimitsSection = LimitsSection()
     on_target: TargetLimits = TargetLimits()
 
@@ -212,10 +185,12 @@ def _absolute(config: Config, folder: Path) -> Config:
         return path if path.is_absolute() else folder / path
 
     replace = msgspec.structs.replace
+    coil, plate, block = config.tools.coil, config.tools.plate, config.qa.block
     tools = ToolsSection(
         head=replace(config.tools.head, rom=here(config.tools.head.rom)),
         pointer=replace(config.tools.pointer, rom=here(config.tools.pointer.rom)),
-        coil=replace(config.tools.coil, rom=here(config.tools.coil.rom)),
+        coil=replace(coil, rom=here(coil.rom), drawing=None if coil.drawing is None else here(coil.drawing)),
+        plate=None if plate is None else replace(plate, rom=here(plate.rom)),
     )
     url = config.ledger.url
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).is_absolute():
@@ -228,6 +203,7 @@ def _absolute(config: Config, folder: Path) -> Config:
         tools=tools,
         stimulator=absolute_stimulator(config.stimulator, folder),
         ledger=replace(config.ledger, url=url, state=state),
+        qa=replace(config.qa, block=None if block is None else here(block)),
         network=NetworkSection(
             commands=_absolute_ipc(config.network.commands, folder), telemetry=_absolute_ipc(config.network.telemetry, folder)
         ),
@@ -283,14 +259,11 @@ def _limit_faults(config: Config) -> list[str]:
 def _device_faults(config: Config) -> list[str]:
     stimulator, tracker = config.stimulator, config.tracker
     faults = [
-        f"[tools.{name}].rom: {rom} does not exist; copy the tool definition there"
-        for name, rom in (("head", config.tools.head.rom), ("pointer", config.tools.pointer.rom), ("coil", config.tools.coil.rom))
-        if not rom.is_file()
+        f"[tools.{name}].rom: {tool.rom} does not exist; copy the tool definition there"
+        for name, tool in config.tools.by_name().items()
+        if not tool.rom.is_file()
     ]
-    for key in ("calibrated_utc", "valid_until_utc"):
-        if not _is_moment(getattr(config.tools.coil, key)):
-            faults.append(f"[tools.coil].{key}: write a moment with its zone, such as 2026-01-31T12:00:00Z")
-    faults += stimulator_faults(stimulator)
+    faults += tool_faults(config.tools) + bench_faults(config.calibration, config.qa) + stimulator_faults(stimulator)
     if config.emg is not None and not (config.emg.channel >= 0 and 10.0 <= config.emg.threshold_uv <= 1000.0):
         faults.append("[emg].channel, threshold_uv: a channel from 0, and 10 to 1000 uV")
     if not 0.0 <= tracker.latency_ms <= 100.0:
@@ -300,13 +273,6 @@ def _device_faults(config: Config) -> list[str]:
     if not 0.0 < tracker.max_fit_rms_mm <= 1.0:
         faults.append("[tracker].max_fit_rms_mm: above 0, at most 1")
     return faults
-
-
-def _is_moment(text: str) -> bool:
-    try:
-        return datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
-        return False
 
 
 def _network_faults(config: Config) -> list[str]:

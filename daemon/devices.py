@@ -12,11 +12,7 @@ from drivers.transport import SerialLine
 
 
 def make_tracker(config: Config) -> Tracker:
-    tools = {
-        "head": config.tools.head.rom.read_bytes(),
-        "pointer": config.tools.pointer.rom.read_bytes(),
-        "coil": config.tools.coil.rom.read_bytes(),
-    }
+    tools = {name: tool.rom.read_bytes() for name, tool in config.tools.by_name().items()}
     return NdiTracker(tools, frame_hz=config.tracker.frame_hz, where=config.tracker.endpoint)
 
 

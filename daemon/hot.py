@@ -15,13 +15,10 @@ import sys
 import time
 import traceback
 import uuid
-from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-
-from calibration.frames import Transform
 from daemon.aiming import Aiming
+from daemon.calibration_in_force import CalibrationInForce
 from daemon.config import Config, load_config
 from daemon.devices import make_stimulator, make_tracker, stimulator_line
 from daemon.firing import Firing
@@ -30,6 +27,7 @@ from daemon.hot_links import StimulatorLink, TrackerLink
 from daemon.ipc import (
     Aim,
     Arm,
+    Calibrated,
     Channel,
     ClearAim,
     DaemonBeat,
@@ -68,13 +66,12 @@ class Hot:
     ) -> None:
         self.run_id = uuid.uuid4().hex
         self.beats, self.orders, self.news, self.life = beats, orders, news, life
-        coiltool_from_coil = Transform("coiltool", "coil", np.array(config.tools.coil.coiltool_from_coil, dtype=np.float64))
-        self.aiming = Aiming(coiltool_from_coil, round(config.tracker.latency_ms * 1e6))
+        self.calibration = CalibrationInForce.at_start(config.tools.coil)
+        self.aiming = Aiming(self.calibration.coiltool_from_coil, round(config.tracker.latency_ms * 1e6))
         self.firing = Firing(make_stimulator(config), self.run_id, self._pose_now)
         self.tracker = TrackerLink(make_tracker(config), config.tracker.endpoint)
         self.stimulator = StimulatorLink(self.firing, stimulator_line(config))
         self._config = config
-        self._calibration_expires_utc_ns = round(datetime.fromisoformat(config.tools.coil.valid_until_utc).timestamp() * 1e9)
         self._beat: DaemonBeat | None = None
         self._facts: list[FromHotOrder] = [Hello(run_id=self.run_id)]
         self._next_beat_ns = self._next_gate_ns = self._next_stim_ns = 0
@@ -143,12 +140,25 @@ class Hot:
                 self.aiming.take_aim(None)
                 if not self.firing.armed and not self.firing.busy:
                     gc.collect()  # between sessions, never within one
+            case Calibrated():
+                self._calibrate(order, now_ns)
             case Arm():
                 self.firing.order_arm(order, now_ns)
             case TestStop():
                 self.firing.order_test(order, now_ns)
             case Grant():
                 self.firing.order_grant(order, now_ns)
+
+    def _calibrate(self, order: Calibrated, now_ns: int) -> None:
+        """Taken at rest only: what changes under an arm ends the arm, and no calibration is in force until one is handed over at rest."""
+        busy = self.firing.armed or self.firing.busy
+        after = self.calibration.handed_over(order, at_rest=not busy)
+        if after == self.calibration:
+            return
+        if busy:
+            self.firing.stop("the coil's calibration was changed", now_ns)
+        self.calibration = after
+        self.aiming.calibrate(after.coiltool_from_coil)
 
     def _look(self, ready: set[int], now_ns: int) -> list[object]:
         """Every frame in order; the gate then sees the last."""
@@ -181,7 +191,7 @@ class Hot:
             flagged=aiming.flagged,
             max_fit_rms_mm=self._config.tracker.max_fit_rms_mm,
             registration_expires_ns=None if aiming.aim is None else aiming.aim.registration_expires_ns,
-            calibration_expires_ns=self._calibration_expires_utc_ns - wall_minus_mono_ns,
+            calibration_expires_ns=self.calibration.expires_ns(wall_minus_mono_ns),
             on_target=aiming.on_target,
             stim=firing.driver.report,
             prepared=firing.driver.prepared,

@@ -64,6 +64,16 @@ class ClearAim(Packet, frozen=True, kw_only=True, tag="clear_aim"):
     """No registration, no plan: not on any target."""
 
 
+class Calibrated(Packet, frozen=True, kw_only=True, tag="calibrated"):
+    """Where the coil sits in its marker body (4x4 rows, mm) until then on the wall clock; None: no calibration may be used.
+
+    Only for a chair whose file leaves the coil's calibration to the history; never takes effect while armed.
+    """
+
+    coiltool_from_coil: tuple[tuple[float, ...], ...] | None
+    valid_until_utc_ns: int
+
+
 class Arm(Packet, frozen=True, kw_only=True, tag="arm"):
     """The operator's act: prepare, read back and charge the device for these trains.
 
@@ -99,7 +109,7 @@ class Grant(Packet, frozen=True, kw_only=True, tag="grant"):
     pacing: Pacing = Pacing.TRAIN
 
 
-ToHotOrder = Aim | ClearAim | Arm | TestStop | Grant
+ToHotOrder = Aim | ClearAim | Calibrated | Arm | TestStop | Grant
 
 
 # ---- hot -> daemon, beats ---------------------------------------------------------------------------------------------

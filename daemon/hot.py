@@ -151,11 +151,11 @@ class Hot:
 
     def _calibrate(self, order: Calibrated, now_ns: int) -> None:
         """Taken at rest only: what changes under an arm ends the arm, and no calibration is in force until one is handed over at rest."""
-        busy = self.firing.armed or self.firing.busy
-        after = self.calibration.handed_over(order, at_rest=not busy)
+        at_rest = self.firing.arm is None and not self.firing.busy
+        after = self.calibration.handed_over(order, at_rest=at_rest)
         if after == self.calibration:
             return
-        if busy:
+        if not at_rest:
             self.firing.stop("the coil's calibration was changed", now_ns)
         self.calibration = after
         self.aiming.calibrate(after.coiltool_from_coil)

@@ -9,9 +9,41 @@ from typing import Literal
 
 import msgspec
 
-from daemon.message_words import Message, Params, Priority, Step, Word
+from daemon.calibration_messages import (
+    CALIBRATION_METHODS,
+    CalibrateDoneResult,
+    CalibrateListResult,
+    CalibrateShowResult,
+    CalibrateStarted,
+    CalibrateTouchResult,
+    CalibrationBody,
+    CalibrationEntry,
+    QaItem,
+    QaReport,
+    QaReportResult,
+)
+from daemon.message_words import Done, Message, Method, NoParams, Params, Priority, Step, Word
 
-__all__ = ["Message", "Params", "Priority", "Step", "Word"]  # handed on; what is defined here needs no mention
+__all__ = [  # handed on; what is defined here needs no mention
+    "CalibrateDoneResult",
+    "CalibrateListResult",
+    "CalibrateShowResult",
+    "CalibrateStarted",
+    "CalibrateTouchResult",
+    "CalibrationBody",
+    "CalibrationEntry",
+    "Done",
+    "Message",
+    "Method",
+    "NoParams",
+    "Params",
+    "Priority",
+    "QaItem",
+    "QaReport",
+    "QaReportResult",
+    "Step",
+    "Word",
+]
 
 API_VERSION = 1
 
@@ -254,6 +286,7 @@ TOPICS: dict[str, type[Message]] = {
     "v1/dose": DoseBody,
     "v1/registration": RegistrationBody,
     "v1/mt": MtBody,
+    "v1/calibration": CalibrationBody,
 }
 ALARM_TOPIC = "v1/alarm/"  # followed by the alarm's id
 
@@ -296,6 +329,7 @@ class ErrorCode(enum.StrEnum):
     PLAN_REFUSED = "PLAN_REFUSED"
     TOUCH_REFUSED = "TOUCH_REFUSED"
     REGISTRATION_REFUSED = "REGISTRATION_REFUSED"
+    CALIBRATION_REFUSED = "CALIBRATION_REFUSED"
     DEVICE_NOT_READY = "DEVICE_NOT_READY"
     HARDWARE_STOP_UNTESTED = "HARDWARE_STOP_UNTESTED"
     SIMULATION_ONLY = "SIMULATION_ONLY"
@@ -318,10 +352,6 @@ class Reply(Message, frozen=True, kw_only=True):
     ok: bool
     result: msgspec.Raw | None = None
     error: Error | None = None
-
-
-class NoParams(Params, frozen=True, kw_only=True):
-    pass
 
 
 class NameParams(Params, frozen=True, kw_only=True):
@@ -376,12 +406,6 @@ class MtAnswerParams(Params, frozen=True, kw_only=True):
 
     number: int
     responded: bool | None
-
-
-class Done(Message, frozen=True, kw_only=True):
-    """`state_rev` after the command."""
-
-    state_rev: int
 
 
 class HelloResult(Message, frozen=True, kw_only=True):
@@ -440,15 +464,6 @@ class StopResult(Message, frozen=True, kw_only=True):
     disarm_confirmed: bool | None
 
 
-class Method(msgspec.Struct, frozen=True, kw_only=True):
-    """`changes`: wants `expect.state_rev`. `lease`: only the holder of the operator lease may call it."""
-
-    params: type[Params]
-    result: type[Message]
-    changes: bool = True
-    lease: bool = True
-
-
 METHODS: dict[str, Method] = {
     "hello": Method(params=NoParams, result=HelloResult, changes=False, lease=False),
     "snapshot": Method(params=NoParams, result=SnapshotResult, changes=False, lease=False),
@@ -476,5 +491,6 @@ METHODS: dict[str, Method] = {
     "mt_confirm": Method(params=NoParams, result=Done),
     "mt_close": Method(params=NoParams, result=Done, changes=False),
     "acknowledge_alarm": Method(params=AlarmParams, result=Done, changes=False, lease=False),
+    **CALIBRATION_METHODS,
 }
 LEASE_TTL_S = 3.0  # the operator lease lapses when not kept for this long; a session then holds

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+from sim.bench_hands import BenchHands
 from sim.magventure_settings import DEFAULT_MODEL
 from sim.muscle import add_thumb_arguments
 from sim.ndi_parameters import HIGHEST_HZ, LOWEST_HZ
@@ -44,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate", type=int, default=60, metavar="HZ", help=f"camera frames a second, {LOWEST_HZ} to {HIGHEST_HZ} (default: 60)"
     )
     parser.add_argument("--model", choices=MODELS, default=DEFAULT_MODEL, help="the stimulator (default: %(default)s)")
+    parser.add_argument(
+        "--uncalibrated", action="store_true", help="pointer and coil are yet to be calibrated: the chair's file names the bench instead"
+    )
     add_thumb_arguments(parser)
     parser.add_argument("--protocol", action="append", metavar="NAME", help=f"make a plan for it; repeatable (default: {DEFAULT_PROTOCOL})")
 
@@ -62,7 +66,8 @@ def main(given: argparse.Namespace) -> int:
             world = World(given.seed, time.monotonic_ns(), target=planned_target(plans[0]))
             patient = Patient(Thumb(given.threshold, given.spread, given.seed))
             with _devices(folder, world, patient, given) as (camera, stimulator, chair):
-                stage = Stage(world, People(world, given.seed), patient, camera, stimulator, time.monotonic_ns)
+                people, bench = People(world, given.seed), BenchHands(world, given.seed)
+                stage = Stage(world, people, bench, patient, camera, stimulator, time.monotonic_ns)
                 _tell(folder, chair, camera, plans[0])
                 door.run_forever(stage.act)
     except Leave:
@@ -92,8 +97,13 @@ def _devices(folder: Path, world: World, patient: Patient, given: argparse.Names
         open_things.callback(stimulator.stop)
         stimulator.start()
         ensure_roms(folder)
-        lines = chair_lines(given.model, folder)
-        chair = Chair(camera=_endpoint(camera), rate_hz=rate_hz, latency_ms=latency_ms, stimulator=lines)
+        chair = Chair(
+            camera=_endpoint(camera),
+            rate_hz=rate_hz,
+            latency_ms=latency_ms,
+            stimulator=chair_lines(given.model, folder),
+            is_calibrated=not given.uncalibrated,
+        )
         yield camera, stimulator, write_chair(folder, seed, chair)
 
 

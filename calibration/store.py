@@ -46,7 +46,7 @@ UNFIT_TEXT: dict[Unfit, str] = {
 
 
 class Altered(ValueError):
-    """Content that is not what was sealed."""
+    """Content that is not what was sealed, or cannot be."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="calibration.v1"):
@@ -111,7 +111,7 @@ class _Sealed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def seal(content: Record | Book) -> bytes:
-    """A file's content, for people and programs, with its hash."""
+    """A file's content, for people and programs, with its hash. Raises Altered for a figure that is no number."""
     sealed = _Sealed(content=content, sha256=_sha256(content))
     return msgspec.json.format(msgspec.json.encode(sealed), indent=1) + b"\n"
 
@@ -172,7 +172,10 @@ def _utc_s(text: str) -> float | None:
 
 def _sha256(content: Record | Book) -> str:
     """Of the content as it reads back, in one spelling: 5 and 5.0 are the same figure."""
-    as_read = msgspec.json.decode(msgspec.json.encode(content), type=type(content))
+    try:
+        as_read = msgspec.json.decode(msgspec.json.encode(content), type=type(content))
+    except msgspec.ValidationError as error:
+        raise Altered(f"a figure in it is no number ({error})") from error
     return hashlib.sha256(msgspec.json.encode(as_read, order="deterministic")).hexdigest()
 
 

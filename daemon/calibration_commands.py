@@ -254,7 +254,10 @@ class CalibrationCommands:
         return "; ".join(whys) or None
 
     async def _list(self, _call: Call) -> Result:
-        entries = await asyncio.to_thread(self._entries)
+        try:
+            entries = await asyncio.to_thread(self._entries)
+        except HistoryFault as fault:
+            return refuse(ErrorCode.CALIBRATION_REFUSED, str(fault), "Then ask again.")
         in_use = tuple(tool_body(self._calibrations.in_use(tool)) for tool in TOOLS)
         return CalibrateListResult(state_rev=self._core.state.rev, in_use=in_use, calibrations=entries)
 
@@ -264,10 +267,14 @@ class CalibrationCommands:
 
     async def _show(self, call: Call) -> Result:
         params = cast(CalibrateShowParams, call.params)
-        if params.version not in self._calibrations.history.versions(params.tool):
+        try:
+            entries = await asyncio.to_thread(self._entries)
+        except HistoryFault as fault:
+            return refuse(ErrorCode.CALIBRATION_REFUSED, str(fault), "Then ask again.")
+        entry = next((each for each in entries if (each.tool, each.version) == (params.tool, params.version)), None)
+        if entry is None:
             message = f"there is no version {params.version} of the {params.tool}"
             return refuse(ErrorCode.BAD_PARAMS, message, "`atmsd calibrate list` shows what there is.")
-        entry = await asyncio.to_thread(entry_of, self._calibrations, params.tool, params.version)
         return CalibrateShowResult(state_rev=self._core.state.rev, calibration=entry)
 
     # ---- quality ----

@@ -31,7 +31,7 @@ class History:
         self.folder = folder
 
     def versions(self, tool: str) -> tuple[int, ...]:
-        """Numbers in use, also of files that were altered, rising."""
+        """Numbers in use, also of files that were altered, rising. Raises HistoryFault."""
         return tuple(sorted(int(found[2]) for found in self._named(_RECORD) if found[1] == tool))
 
     def add(self, record: Record) -> Record:
@@ -40,7 +40,11 @@ class History:
         version = 1 + max(before, default=0)
         previous = self.read(record.tool, before[-1]).sha256 if before and self._is_sound(record.tool, before[-1]) else None
         kept = msgspec.structs.replace(record, version=version, previous_sha256=previous)
-        self._create(self._path(record.tool, version), seal(kept))
+        try:
+            content = seal(kept)
+        except Altered as error:
+            raise HistoryFault(str(error), self._path(record.tool, version), "Calibrate again.") from error
+        self._create(self._path(record.tool, version), content)
         return kept
 
     def read(self, tool: str, version: int) -> Record:
@@ -93,6 +97,8 @@ class History:
             return [found for path in self.folder.iterdir() if (found := pattern.fullmatch(path.name)) is not None]
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise HistoryFault(f"cannot be written or read ({error.strerror})", self.folder, "Check the folder and its rights.") from error
 
     def _is_sound(self, tool: str, version: int) -> bool:
         try:

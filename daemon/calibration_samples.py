@@ -21,6 +21,7 @@ SPREAD_LIMIT_MM = 0.5  # RMS about the mean: a moving hand shows here
 MOVED_ON_MM = 10.0  # the next point is touched only once the tip has left the last one
 OUTLIER_MADS = 3.0
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
+DROPPED_LIMIT = 0.20  # of a second's frames: beyond it the tip was still on its way
 LEAST_SPREAD_MM = 0.05  # frames nearer to the median than this are never outliers
 
 
@@ -89,7 +90,8 @@ class StillTip:
             return None
         touch = _without_outliers(np.array(window))
         self.spread_mm = touch.spread_mm
-        return touch if touch.spread_mm <= SPREAD_LIMIT_MM else None
+        is_still = touch.spread_mm <= SPREAD_LIMIT_MM and touch.dropped <= DROPPED_LIMIT * len(window)
+        return touch if is_still else None
 
 
 def _without_outliers(points: FloatArray) -> Touch:

@@ -84,7 +84,7 @@ class App:
         self.alarms = Alarms(self._tell_alarm)
         self.record = Record.open(config, self._on_ledger_trouble)
         self.calibrations = Calibrations(config, History(chair_file(config, "calibration")), time.time)
-        self.calibrator = Calibrator(self.calibrations, self._tell_calibration)
+        self.calibrator = Calibrator(self.calibrations, self._tell_calibration, time.monotonic_ns)
         self.registrar = Registrar(self.calibrations.tip_in_pointer_mm, self._tell_registration)
         self.memory = ChairMemory(chair_file(config, "state.json"), config.site.timezone)
         self.core = Core(self._beats, self._orders, self.record, self.alarms, self._tell_state, self._beat_now)

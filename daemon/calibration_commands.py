@@ -4,7 +4,6 @@ An engineer's acts, with no plan open and no session: nothing that a session res
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, cast
@@ -184,7 +183,7 @@ class CalibrationCommands:
     def _keep(self, tool: Tool, found: Found) -> CalibrationEntry:
         section = self._config.calibration
         days = section.pointer_valid_days if tool == "pointer" else section.coil_valid_days
-        now_s = time.time()
+        now_s = self._calibrations.utc_s()
         until = datetime.fromtimestamp(now_s, UTC) + timedelta(days=days)
         record = Record(
             tool=tool,
@@ -219,7 +218,11 @@ class CalibrationCommands:
         except HistoryFault as fault:
             return refuse(ErrorCode.CALIBRATION_REFUSED, str(fault), "Choose one that `atmsd calibrate list` shows as sound.")
         acceptance = Acceptance(
-            tool=record.tool, version=record.version, record_sha256=record.sha256, by=params.name.strip(), utc=utc_text(time.time())
+            tool=record.tool,
+            version=record.version,
+            record_sha256=record.sha256,
+            by=params.name.strip(),
+            utc=utc_text(self._calibrations.utc_s()),
         )
         if reasons := (*self._calibrations.against(record, acceptance), *record.refusals):
             message = f"version {record.version} of the {record.tool} cannot be accepted: {', '.join(reasons)}"
@@ -286,7 +289,7 @@ class CalibrationCommands:
         report = compose(
             self._quality,
             has_block=self._config.qa.block is not None,
-            utc=utc_text(time.time()),
+            utc=utc_text(self._calibrations.utc_s()),
             by=name.strip(),
             chair=self._config.chair.name,
             tracker=self._desk.tracker_name(),

@@ -40,7 +40,7 @@ class Calibrations:
     """The calibrations of one chair. `utc_s` is the wall clock: validity is a matter of dates."""
 
     def __init__(self, config: Config, history: History, utc_s: Callable[[], float]) -> None:
-        self.history, self._utc_s = history, utc_s
+        self.history, self.utc_s = history, utc_s
         self._tools = config.tools
         self.rom_sha256 = {name: hashlib.sha256(tool.rom.read_bytes()).hexdigest() for name, tool in config.tools.by_name().items()}
         self._in_use = {tool: self._found(tool) for tool in TOOLS}
@@ -50,7 +50,7 @@ class Calibrations:
         known = self._in_use[tool]
         if known.source == "chair" or known.unfit or known.valid_until_utc is None:
             return known
-        if self._utc_s() < datetime.fromisoformat(known.valid_until_utc).timestamp():
+        if self.utc_s() < datetime.fromisoformat(known.valid_until_utc).timestamp():
             return known
         return _none(tool, known.version, Unfit.EXPIRED)
 
@@ -77,7 +77,7 @@ class Calibrations:
 
     def against(self, record: Record, acceptance: Acceptance | None) -> tuple[Unfit, ...]:
         """Everything against using that calibration now."""
-        return against(record, acceptance, self.rom_sha256[record.tool], self._utc_s())
+        return against(record, acceptance, self.rom_sha256[record.tool], self.utc_s())
 
     def _found(self, tool: Tool) -> InUse:
         if tool == "pointer" and self._tools.pointer.calibration == "chair":

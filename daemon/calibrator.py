@@ -4,7 +4,6 @@ Runs on the daemon's loop; what takes longer than a moment runs in a thread. Dec
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 
 import msgspec
@@ -24,8 +23,8 @@ TouchAnswer = tuple[Touch, int]
 class Calibrator:
     """One task at a time, or none. `told` is called with every new body."""
 
-    def __init__(self, calibrations: Calibrations, told: Callable[[CalibrationBody], None]) -> None:
-        self._calibrations, self._told = calibrations, told
+    def __init__(self, calibrations: Calibrations, told: Callable[[CalibrationBody], None], clock: Callable[[], int]) -> None:
+        self._calibrations, self._told, self._clock = calibrations, told, clock
         self._task: TaskUnderWay | None = None
         self._touching: TouchingTask | None = None  # the same, where it has points to touch
         self._still: StillTip | None = None
@@ -78,7 +77,7 @@ class Calibrator:
         task = self._task
         if task is None:
             return
-        now_ns = time.monotonic_ns()
+        now_ns = self._clock()
         self._unseen = task.add(news, now_ns)
         self._is_news = True
         if self._still is None or self._touched is None or self._touched.done() or news.exposed_ns is None:

@@ -133,8 +133,10 @@ class LiveRoom:
         seed: int = 1,
         changed: threading.Condition | None = None,
         model: str = DEFAULT_MODEL,
+        is_calibrated: bool = True,
     ) -> None:
         self.folder, self._rate_hz, self._seed, self._model = folder, rate_hz, seed, model
+        self._is_calibrated = is_calibrated
         self.changed = changed or threading.Condition()
         self.target = place_on_head()
         self.world = World(seed, time.monotonic_ns(), head=_head(), target=self.target)
@@ -153,6 +155,7 @@ class LiveRoom:
             rate_hz=self._rate_hz,
             latency_ms=latency_ms,
             stimulator=chair_lines(self._model, self.folder),
+            is_calibrated=self._is_calibrated,
         )
         self.config = write_chair(self.folder, self._seed, chair)
         self.camera.start()

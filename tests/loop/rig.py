@@ -43,9 +43,9 @@ def is_alive(pid: int) -> bool:
 class Room:
     """`atmsd sim room` in a folder."""
 
-    def __init__(self, folder: Path, seed: int = 3, options: tuple[str, ...] = ()) -> None:
+    def __init__(self, folder: Path, seed: int = 3) -> None:
         self.folder = folder
-        command = [sys.executable, "-m", "sim", "room", "--dir", str(folder), "--seed", str(seed), *options]
+        command = [sys.executable, "-m", "sim", "room", "--dir", str(folder), "--seed", str(seed)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         assert json.loads(self._process.stdout.readline())["ready"]

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,29 @@ from calibration.frames import angle_between_deg
 from clients.link import Link
 from daemon.calibration_files import History
 from daemon.config import chair_file, load_config
+from sim.bench_hands import BenchHands
 from sim.world_bodies import COIL_FROM_COILTOOL, TIP_IN_POINTER_MM
 from sim.world_geometry import to_matrix
-from tests.loop.rig import Fact, Room
+from tests.loop.live_room import LiveRoom
+from tests.loop.rig import Fact, wait
 
-READY_S, CLIENT_S = 30.0, 120.0
+READY_S, CLIENT_S, PIVOT_S = 30.0, 60.0, 8.0
 TIP_WITHIN_MM = 0.3  # 0.25 mm of noise leave 0.13 mm at 45 degrees of span
 COIL_WITHIN_MM, COIL_WITHIN_DEG = 0.6, 0.5  # touches of 0.2 mm and a tip that is 0.3 mm off at most
 
 
-class Bench(Room):
-    """A room whose pointer and coil are yet to be calibrated, and the daemon over it."""
+class Bench:
+    """A live room whose pointer and coil are yet to be calibrated, hands at its bench, and `atmsd run` over it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.room = LiveRoom(folder, is_calibrated=False)
+        self.hands = BenchHands(self.room.world, 1)
+
+    def do(self, act: Callable[..., int], *how: object) -> None:
+        """Begin an act of the hands now, and return when it is done."""
+        done_ns = act(*how, time.monotonic_ns())
+        wait("the hands", lambda: time.monotonic_ns() >= done_ns, 60.0)
 
     def start_daemon(self) -> None:
         config = self.folder / "chair.toml"
@@ -40,13 +53,14 @@ class Bench(Room):
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    bench = Bench(tmp_path_factory.mktemp("bench"), options=("--uncalibrated",))
-    try:
+    bench = Bench(tmp_path_factory.mktemp("bench"))
+    with bench.room:
+        bench.do(bench.room.people.park_coil)
         bench.start_daemon()
-        yield bench
-    finally:
-        bench.end_daemon()
-        bench.close()
+        try:
+            yield bench
+        finally:
+            bench.end_daemon()
 
 
 def is_tracking(link: Link) -> bool:
@@ -54,9 +68,9 @@ def is_tracking(link: Link) -> bool:
     return tools is not None and getattr(tools.body, "tracker", "") == "tracking"
 
 
-def client(room: Room, module: str, *words: str, act: Callable[[Fact, subprocess.Popen[str]], object]) -> tuple[int, list[Fact]]:
+def client(bench: Bench, module: str, *words: str, act: Callable[[Fact, subprocess.Popen[str]], object]) -> tuple[int, list[Fact]]:
     """A terminal client with the room's hands doing what it asks for; its exit code and events."""
-    command = [sys.executable, "-m", module, *words, "--plain", "--config", str(room.folder / "chair.toml")]
+    command = [sys.executable, "-m", module, *words, "--plain", "--config", str(bench.folder / "chair.toml")]
     events = []
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
@@ -67,19 +81,19 @@ def client(room: Room, module: str, *words: str, act: Callable[[Fact, subprocess
         return child.wait(CLIENT_S), events
 
 
-def calibrate(room: Room, what: str, act: Callable[[Fact, subprocess.Popen[str]], object]) -> tuple[int, Any]:
-    code, events = client(room, "clients.calibrate", what, "--operator", "E", "--accept", act=act)
+def calibrate(bench: Bench, what: str, act: Callable[[Fact, subprocess.Popen[str]], object]) -> tuple[int, Any]:
+    code, events = client(bench, "clients.calibrate", what, "--operator", "E", "--accept", act=act)
     found = [event["calibration"] for event in events if event["event"] in ("found", "refused")]
     return code, found[0] if found else events
 
 
-def pivot(room: Room, degrees: float) -> tuple[int, Any]:
+def pivot(bench: Bench, degrees: float) -> tuple[int, Any]:
     def act(event: Fact, _child: object) -> None:
         if event["event"] == "begun":
-            room.act("pivot", seconds=15.0, degrees=degrees)
+            bench.do(bench.hands.pivot, "A", PIVOT_S, degrees)
 
-    room.act("touch_divot", divot="A")
-    return calibrate(room, "pointer", act)
+    bench.do(bench.hands.touch_divot, "A")
+    return calibrate(bench, "pointer", act)
 
 
 def assert_is_the_coil(rows: Any) -> None:
@@ -89,8 +103,8 @@ def assert_is_the_coil(rows: Any) -> None:
     assert angle_between_deg(found[:3, :3], true[:3, :3]) < COIL_WITHIN_DEG
 
 
-def gate_codes(room: Room) -> set[str]:
-    with Link.from_config(room.folder / "chair.toml") as link:
+def gate_codes(bench: Bench) -> set[str]:
+    with Link.from_config(bench.folder / "chair.toml") as link:
         assert link.wait(lambda link: link.latest("v1/gate") is not None, READY_S)
         gate = link.latest("v1/gate")
         assert gate is not None
@@ -99,19 +113,18 @@ def gate_codes(room: Room) -> set[str]:
 
 def test_a_pointer_hardly_turned_is_refused_and_the_coil_waits_for_one(bench: Bench) -> None:
     assert "calibration_invalid" in gate_codes(bench)
-    room = bench
 
     def act(event: Fact, _child: object) -> None:
         if event["event"] == "begun":
-            room.act("pivot", seconds=8.0, degrees=6.0)
+            bench.do(bench.hands.pivot, "A", PIVOT_S, 6.0)
 
-    room.act("touch_divot", divot="A")
-    code, events = client(room, "clients.calibrate", "pointer", "--operator", "E", "--accept", "--seconds", "10", act=act)
+    bench.do(bench.hands.touch_divot, "A")
+    code, events = client(bench, "clients.calibrate", "pointer", "--operator", "E", "--accept", "--seconds", "9", act=act)
     found = next(event["calibration"] for event in events if event["event"] == "refused")
     assert code == 1
     assert "span_small" in found["refusals"]
     assert found["numbers"]["rms_mm"] < 0.5
-    assert calibrate(room, "coil", lambda *_: None) == (1, [])
+    assert calibrate(bench, "coil", lambda *_: None) == (1, [])
 
 
 def test_pointer_then_coil_by_its_points_are_found_and_the_gate_opens_for_them(bench: Bench) -> None:
@@ -121,7 +134,7 @@ def test_pointer_then_coil_by_its_points_are_found_and_the_gate_opens_for_them(b
 
     def act(event: Fact, _child: object) -> None:
         if event["event"] == "touch":
-            bench.act("touch_coil", point=event["point"])
+            bench.do(bench.hands.touch_coil, event["point"])
 
     code, found = calibrate(bench, "coil", act)
     assert code == 0, found
@@ -134,11 +147,11 @@ def test_pointer_then_coil_by_its_points_are_found_and_the_gate_opens_for_them(b
 def test_the_plate_finds_the_same_coil(bench: Bench) -> None:
     def act(event: Fact, _child: object) -> None:
         if event["event"] == "begun":
-            bench.act("tilt_plate", seconds=8.0)
+            bench.do(bench.hands.tilt_plate, PIVOT_S, 30.0)
         if event["event"] == "touch":
-            bench.act("touch_coil", point=event["point"])
+            bench.do(bench.hands.touch_coil, event["point"])
 
-    bench.act("coil_on_plate")
+    bench.do(bench.hands.coil_on_plate)
     code, found = calibrate(bench, "plate", act)
     assert code == 0, found
     assert found["numbers"]["angles"] >= 3
@@ -149,21 +162,21 @@ def test_a_quality_check_measures_the_bench_as_it_is_and_passes(bench: Bench) ->
     def act(event: Fact, child: subprocess.Popen[str]) -> None:
         if event["event"] == "prepare":
             if event["part"] == "jitter":
-                bench.act("take_off_head")
-                bench.act("park", tool="pointer")
+                bench.do(bench.hands.take_off_head)
+                bench.do(bench.room.people.park_pointer)
             if event["part"] == "spread":
-                bench.act("touch_divot", divot="B")
+                bench.do(bench.hands.touch_divot, "B")
             assert child.stdin is not None
             child.stdin.write("\n")
             child.stdin.flush()
         if event["event"] == "begun" and event["task"] == "spread":
-            bench.act("pivot", divot="B", seconds=15.0)
+            bench.do(bench.hands.pivot, "B", PIVOT_S, 35.0)
         if event["event"] == "touch":
-            bench.act("touch_divot", divot=event["point"])
+            bench.do(bench.hands.touch_divot, event["point"])
 
     out = bench.folder / "report"
-    code, events = client(bench, "clients.qa", "--operator", "E", "--seconds", "6", "--out", str(out), act=act)
-    bench.act("strap_on_head")
+    code, events = client(bench, "clients.qa", "--operator", "E", "--seconds", "5", "--out", str(out), act=act)
+    bench.do(bench.hands.strap_on_head)
     report = next(event["report"] for event in events if event["event"] == "report")
     assert (code, report["verdict"]) == (0, "passed"), report
     values = {(item["name"], item["subject"]): item["value"] for item in report["items"]}

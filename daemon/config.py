@@ -66,8 +66,6 @@ class TrackerSection(Section, frozen=True, kw_only=True):
     max_fit_rms_mm: float = 0.35
 
 
-
-
 class EmgSection(Section, frozen=True, kw_only=True):
     """The muscle's signal, a stream of LSL: its name, the channel counted from 0, the unit of its values.
 

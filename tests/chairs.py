@@ -26,15 +26,8 @@ def chair_file(folder: Path, *, site: bool = True, model: str = "x100-option", s
 def uncalibrated_chair_file(folder: Path) -> Path:
     """A chair whose file leaves pointer and coil to the calibration history, with the bench's papers beside it."""
     ensure_roms(folder)
-    room = Chair(
-        camera="tcp://127.0.0.1:1",
-        rate_hz=60,
-        latency_ms=14,
-        model="x100-option",
-        coil_type=COIL_TYPE,
-        events_per_burst=1,
-        is_calibrated=False,
-    )
+    lines = chair_lines("x100-option", folder)
+    room = Chair(camera="tcp://127.0.0.1:1", rate_hz=60, latency_ms=14, stimulator=lines, is_calibrated=False)
     return write_chair(folder, 1, room)
 
 

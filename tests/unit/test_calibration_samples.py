@@ -89,10 +89,20 @@ def test_a_tip_that_was_on_its_way_for_a_quarter_of_the_second_is_no_touch() -> 
     assert held(still, 61, 66) is not None
 
 
+def test_a_second_of_which_more_than_a_fifth_are_outliers_is_no_touch() -> None:
+    def touches(elsewhere: int) -> bool:
+        still = StillTip()
+        held(still, 0, elsewhere, at=(10.0, 25.0, -1500.0))
+        return held(still, elsewhere, 62) is not None
+
+    assert touches(13)
+    assert not touches(14)
+
+
 def test_too_few_frames_are_no_touch() -> None:
     still = StillTip()
-    found = [still.add(AT, number * 55 * MS) for number in range(19)]
-    assert found == [None] * 19
+    found = [still.add(AT, number * 60 * MS) for number in range(40)]
+    assert found == [None] * 40
 
 
 def test_a_tip_unseen_for_longer_than_200_ms_begins_anew() -> None:

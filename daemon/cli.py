@@ -13,7 +13,11 @@ import typer
 from daemon.config import Config, ConfigError, chair_file, load_config
 
 EX_USAGE, EX_UNAVAILABLE, EX_SOFTWARE, EX_CONFIG = 64, 69, 70, 78
-HANDED_OVER = {"demo": ("sim", "demo"), "sim": ("sim",), "watch": ("clients.watch",), "mt": ("clients.mt",)} | {
+HANDED_OVER = {
+    "demo": ("sim", "demo"),
+    "sim": ("sim",),
+    "watch": ("clients.watch",),
+    "mt": ("clients.mt",),
     "calibrate": ("clients.calibrate",),
     "qa": ("clients.qa",),
 }

@@ -45,7 +45,8 @@ class Line:
     def __init__(self, place: Place, tracker: Tracker) -> None:
         self.now_ns = time.monotonic_ns()
         self.tracker = tracker
-        self._camera = Camera(Device(place, RATE_HZ, lambda: self.now_ns, latency_ms=latency_ms(RATE_HZ), noise_mm=0.05))
+        device = Device(place, RATE_HZ, lambda: self.now_ns, latency_ms=latency_ms(RATE_HZ), noise_mm=0.05)
+        self._camera = Camera(device, lambda: self.now_ns)
         self._reader = CommandReader()
         self._step = tracker.connected(self.now_ns)
 

@@ -236,9 +236,7 @@ class NdiTracker:
         send = self._send
         if self._phase is Phase.TRACKING:
             send, self._looking.send = send + self._looking.send, b""
-        step = Step(
-            wake_ns=self._wake_ns(now_ns), send=send, events=self._telling.take(now_ns), reopen=self._reopen, line=self._line
-        )
+        step = Step(wake_ns=self._wake_ns(now_ns), send=send, events=self._telling.take(now_ns), reopen=self._reopen, line=self._line)
         self._send, self._reopen, self._line = b"", None, None
         return step
 

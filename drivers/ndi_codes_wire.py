@@ -13,6 +13,7 @@ NOT_KNOWN_ERRORS = frozenset({0x01, 0x07, 0x23, 0x32, 0x33})  # the camera lacks
 WRONG_STATE_ERRORS = frozenset({0x0C, 0x0E, 0x0F, 0x10})  # the camera restarted or left tracking
 SYSTEM_HANDLE_OCCUPIED = 6  # bits of the system status
 SYSTEM_HANDLE_UNOCCUPIED = 7
+SYSTEM_DIAGNOSTIC = 8
 
 _RESTART = "Switch the camera off and on; if it comes back, call NDI service."
 _OURS = "This is a fault of the program: keep the log and report it."
@@ -146,4 +147,6 @@ def warning_meaning(code: int) -> Meaning:
 
 
 def alert_meaning(kind: int, code: int) -> Meaning:
-    return ALERTS.get((kind, code), Meaning(f"the camera gives the unknown alert {kind}/{code}", "Read it with NDI's program before treating."))
+    return ALERTS.get(
+        (kind, code), Meaning(f"the camera gives the unknown alert {kind}/{code}", "Read it with NDI's program before treating.")
+    )

@@ -53,7 +53,9 @@ def restart(where: str) -> LineTalk:
     reply = yield Ask(name="a break", line=change, limit_ns=RESET_LIMIT_NS, may_fail=True)
     if reply is None:
         raise NoReply(
-            "no answer, not even to a break", where, "Check that the camera is on, its cable, and the port's name; it is tried again by itself."
+            "no answer, not even to a break",
+            where,
+            "Check that the camera is on, its cable, and the port's name; it is tried again by itself.",
         )
     return START_BAUD
 

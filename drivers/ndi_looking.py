@@ -163,7 +163,9 @@ class Looking:
 
     def _fall_back(self, why: str, now_ns: int) -> None:
         """This camera does not do it this way: the next, from now on."""
-        self._telling.alert(f"poses do not come by {self.way.upper()} ({why})", "They are asked for in another way; name it in [tracker].mode.")
+        self._telling.alert(
+            f"poses do not come by {self.way.upper()} ({why})", "They are asked for in another way; name it in [tracker].mode."
+        )
         self._barren.add(self.way)
         if isinstance(self._pace, Streaming) and self._pace.is_idle:
             self.send += encode_command("USTREAM", END_STREAM_ARGUMENTS, checked=False)

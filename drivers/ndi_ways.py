@@ -105,9 +105,7 @@ _UNKNOWN_DOUBT = PortBits.EXCEPTION  # a pose with a code that nobody here knows
 def _report(pose: GbfPose, frame_number: int) -> ToolReport:
     code = pose.code
     if code == PoseCode.OKAY and pose.pose is not None and not pose.averaged:
-        return ToolReport(
-            handle=pose.handle, state=HandleState.VALID, pose=pose.pose, port_status=READY_PORT, frame_number=frame_number
-        )
+        return ToolReport(handle=pose.handle, state=HandleState.VALID, pose=pose.pose, port_status=READY_PORT, frame_number=frame_number)
     if code == PoseCode.NOT_ENABLED:
         return ToolReport(handle=pose.handle, state=HandleState.DISABLED, frame_number=frame_number)
     if code == PoseCode.UNPLUGGED:

@@ -21,7 +21,7 @@ _HEADER = struct.Struct("<2sHH")  # start, body length, checksum of those four b
 _HEADER_BYTES = 6
 _CRC_BYTES = 2
 _EXTENDED_START = b"\xc8\xa5"  # images: no checksums, never asked for
-_STREAM_START = b"\xd4\xb5"
+STREAM_START = b"\xd4\xb5"
 _STREAM_HEAD = struct.Struct("<2sH")  # start, length of the stream's name; the name and a checksum of all of it follow
 MAX_STREAM_NAME = 256
 
@@ -185,7 +185,7 @@ def encode_binary(body: bytes) -> bytes:
 def encode_streamed(stream: str, reply: bytes) -> bytes:
     """A whole reply with the head that a stream puts before each."""
     name = stream.encode("latin-1")
-    head = _STREAM_HEAD.pack(_STREAM_START, len(name)) + name
+    head = _STREAM_HEAD.pack(STREAM_START, len(name)) + name
     return head + crc16(head).to_bytes(2, "little") + reply
 
 
@@ -214,7 +214,7 @@ class ReplyReader:
         start = bytes(self._buffer[:2])
         if len(start) < len(BINARY_START):
             return None
-        return self._pull_streamed() if start == _STREAM_START else self._pull_plain(0)
+        return self._pull_streamed() if start == STREAM_START else self._pull_plain(0)
 
     def _pull_streamed(self) -> StreamedReply | None:
         buffer = self._buffer
@@ -237,7 +237,7 @@ class ReplyReader:
         start = bytes(self._buffer[at : at + 2])
         if start == BINARY_START:  # before any search for CR: a length byte may be 0x0D
             return self._pull_binary(at)
-        if start in (_EXTENDED_START, _STREAM_START):
+        if start in (_EXTENDED_START, STREAM_START):
             raise self._give_up(f"a reply of a kind never asked for begins ({start.hex()})")
         return self._pull_text(at)
 

@@ -46,7 +46,7 @@ class VirtualRoom:
         self.clock: FrameClock | None = None
         self.exposures: list[int | None] = []  # of each frame in `frames`, as the clock fit dates it
         self._piece_bytes = piece_bytes  # the driver is fed no more at a time
-        self._camera = Camera(self.device)
+        self._camera = Camera(self.device, lambda: self.now_ns)
         self._reader = CommandReader()
         self._rng = random.Random(1)
         self._flights: list[tuple[int, int, int, bytes]] = []  # when, order, link, bytes to the host

@@ -34,6 +34,7 @@ DAMAGED_IN_ROW = 3  # more damaged answers than this one after another: the link
 
 _OCCUPANCY_BITS = 1 << SYSTEM_HANDLE_OCCUPIED | 1 << SYSTEM_HANDLE_UNOCCUPIED
 _BINARY_FRAME_BYTES, _TEXT_FRAME_BYTES = 8, 5  # what stands around a body, and behind a text
+_EMPTY_BX_BYTES, _TOOL_BX_BYTES = 11, 42  # of an answer to BX with poses
 _NEW_LINK = "The link is opened again by itself."
 
 
@@ -79,6 +80,7 @@ class Looking:
         self._damaged_in_row = 0
         self._quiet_ns: int | None = None  # when draining ends
         self._ends_stream = False  # the answer to its end is awaited
+        self._warn_if_slow(len(tools))
         self._begin(now_ns)
 
     def _begin(self, now_ns: int) -> None:
@@ -90,6 +92,12 @@ class Looking:
         self.way = way
         self._request = request(way, self._camera.baud is not None)
         self._pace = (Streaming if way is Way.STREAM else Polling)(self._counter.period_ns, now_ns)
+
+    def _warn_if_slow(self, tools: int) -> None:
+        reply_ns = self._byte_ns * (_EMPTY_BX_BYTES + _TOOL_BX_BYTES * tools)
+        if reply_ns > self._counter.period_ns:
+            what = f"at {self._camera.baud} baud an answer takes {reply_ns / 1e6:.0f} ms, longer than a frame"
+            self._telling.alert(what, "Name a faster [tracker].baud, or load fewer tools.")
 
     @property
     def is_draining(self) -> bool:

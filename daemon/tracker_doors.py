@@ -47,6 +47,13 @@ def door_to(endpoint: str) -> Door:
     return TcpDoor(host, int(port))
 
 
+def is_local(endpoint: str) -> bool:
+    """On this machine, where a simulator is: its own address, or a pseudo terminal."""
+    if endpoint.startswith(SERIAL_PREFIX):
+        return os.path.realpath(endpoint.removeprefix(SERIAL_PREFIX)).startswith("/dev/pts/")
+    return endpoint.removeprefix(TCP_PREFIX).rpartition(":")[0] in ("127.0.0.1", "localhost")
+
+
 class TcpDoor:
     """A connection to a camera on the network; its line is nobody's to change."""
 

@@ -44,7 +44,15 @@ def open_serial(path: Path, baud: int, *, rts_low: bool = False) -> int:
     fd = os.dup(port.fileno())  # same open file description: the lock stays with it when the Python object closes
     port.close()
     os.set_blocking(fd, False)
+    _tell_silence_from_the_end(fd)
     return fd
+
+
+def _tell_silence_from_the_end(fd: int) -> None:
+    """By pyserial's settings a read with nothing there gives no bytes, as a port that is gone does; this way it gives EAGAIN."""
+    settings = termios.tcgetattr(fd)
+    settings[6][termios.VMIN], settings[6][termios.VTIME] = 1, 0
+    termios.tcsetattr(fd, termios.TCSANOW, settings)
 
 
 @dataclass(frozen=True, slots=True)

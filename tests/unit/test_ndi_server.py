@@ -13,8 +13,8 @@ import pytest
 
 from drivers.ndi_wire import ReplyReader, TextReply
 from sim.ndi_poses import SlowMotion
-from sim.ndi_room_tools import ROOM_BODIES
 from sim.ndi_program import add_arguments, main
+from sim.ndi_room_tools import ROOM_BODIES
 from sim.ndi_sim import CameraSim
 
 

@@ -219,7 +219,7 @@ def test_asking_again_gives_the_same_frame_with_the_same_noise() -> None:
 def test_noise_is_that_of_four_markers_in_their_middle_and_grows_away_from_it() -> None:
     bench = Bench(400, noise_mm=0.05, seed=1).tracking(ROOM_ROMS[HEAD])
     middle = np.array(ROOM_BODIES[HEAD].markers_mm).mean(axis=0)
-    far = middle + (0.0, 0.0, 300.0)
+    far = middle + np.array([0.0, 0.0, 300.0])
     off: dict[str, list[float]] = {"middle": [], "far": []}
     for _ in range(600):
         bench.now_ns += 2_500_000

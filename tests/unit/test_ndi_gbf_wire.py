@@ -48,7 +48,7 @@ def test_nothing_new_is_an_empty_container_and_a_frame_may_be_empty_too() -> Non
 
 def test_status_bits_of_a_pose_are_its_code_averaging_and_face() -> None:
     body = bytearray(SEEN_WIRE[6:-2])
-    struct.pack_into("<H", body, 4 + 12 + 20 + 4 + 12 + 2, 3 | 0x0200 | 5 << 13)  # behind two containers, two components, a frame, a handle
+    struct.pack_into("<H", body, 4 + 12 + 16 + 4 + 12 + 2, 3 | 0x0200 | 5 << 13)  # behind two containers, two components, a frame, a handle
     (pose,) = decode_bx2(bytes(body)).frames[0].poses
     assert (pose.code, pose.averaged, pose.face, pose.pose) == (3, True, 5, POSE)
 

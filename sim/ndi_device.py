@@ -118,7 +118,7 @@ class Device:
         faults, shutter = self.faults, self.shutter
         if faults.takes("stop_tracking") and self.mode is Mode.TRACKING:
             self.mode = Mode.SETUP
-        shutter.skip(int(faults.takes_all("skip_frames")))
+        shutter.skip(int(faults.takes_all("skip_frames")), self._clock())
         shutter.jump(int(faults.takes_all("jump_frames")))
         shutter.drop_share, shutter.repeat_share = faults.drop, faults.repeat
         shutter.set_drift(faults.drift_ppm, self._clock())

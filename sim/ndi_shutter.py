@@ -80,10 +80,10 @@ class Shutter:
         index = max(self._newest, self.index_at(now_ns))
         self._base_index, self._base_ns = index, self._exposed_ns(index)
 
-    def skip(self, frames: int) -> None:
+    def skip(self, frames: int, now_ns: int) -> None:
         """The next frames are lost: numbers and time go on, nothing can be read."""
         if frames:
-            self._hidden_below = self._newest + frames + 1
+            self._hidden_below = max(self._newest, self.index_at(now_ns)) + frames + 1
 
     def jump(self, frames: int) -> None:
         """Numbers go on elsewhere, as after a restart."""

@@ -33,7 +33,7 @@ class VirtualRoom:
 
     def __init__(
         self,
-        rate_hz: int = 200,
+        rate_hz: int | None = 200,
         tools: tuple[str, ...] = (HEAD, COIL),
         roms: dict[str, bytes] = ROOM_ROMS,
         first_frame: int = 1,

@@ -229,8 +229,9 @@ def _absolute(config: Config, folder: Path) -> Config:
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).is_absolute():
         url = f"sqlite:///{folder / url.removeprefix('sqlite:///')}"
     tracker = config.tracker
-    if tracker.endpoint.startswith("serial:"):
-        tracker = replace(tracker, endpoint=f"serial:{here(Path(tracker.endpoint.removeprefix('serial:')))}")
+    kind, _, port = tracker.endpoint.partition(":")
+    if kind == "serial" and port:
+        tracker = replace(tracker, endpoint=f"serial:{here(Path(port))}")
     site = config.site if config.site.folder is None else replace(config.site, folder=here(config.site.folder))
     state = None if config.ledger.state is None else here(config.ledger.state)
     return replace(

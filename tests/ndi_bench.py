@@ -15,7 +15,7 @@ HOST, OTHER = 1, 2  # clients
 class Bench:
     """A camera with the room's three tools before it; `options` are those of `Device`."""
 
-    def __init__(self, rate_hz: int = 60, **options: float | bool | str | Model) -> None:
+    def __init__(self, rate_hz: int | None = 60, **options: float | bool | str | Model) -> None:
         self.now_ns = 10**12
         self.source = SlowMotion(ROOM_BODIES)
         self.device = Device(self.source, rate_hz, lambda: self.now_ns, **options)  # type: ignore[arg-type]

@@ -5,12 +5,12 @@ import pytest
 from drivers.ndi_frames import ToolReader
 from drivers.ndi_gbf_wire import GbfFrame, GbfPose, GbfReply, PoseCode, encode_bx2
 from drivers.ndi_pose_wire import RawPose
-from drivers.ndi_ways import ORDER, Way, read_sight, ways_for
-from drivers.ndi_wire import BinaryReply
+from drivers.ndi_ways import ORDER, STREAM_NAME, Way, read_sight, ways_for
+from drivers.ndi_wire import BinaryReply, encode_binary, encode_streamed
 from drivers.values import ToolSample, TrackerState, Unseen
 from sim.ndi_models import MODELS
 from sim.ndi_room_tools import COIL, HEAD
-from tests.ndi_virtual import VirtualRoom
+from tests.ndi_virtual import FLIGHT_NS, VirtualRoom
 
 POSE = RawPose((1.0, 0.0, 0.0, 0.0), (0.0, 0.0, -1500.0), 0.1)
 
@@ -85,6 +85,10 @@ def test_a_camera_that_does_not_stream_is_asked_with_bx2_and_that_is_told_once(f
     room.run(3.0)
     assert room.state is TrackerState.TRACKING
     assert [("STREAM" in alert.what, "mode" in alert.remedy) for alert in room.alerts] == [(True, True)]
+    if fault == "barren":
+        ended_ns = next(when for when, line in room.sent if line.startswith(b"USTREAM"))
+        asked_ns = next(when for when, line in room.sent if line.startswith(b"BX2"))
+        assert asked_ns >= ended_ns + 2 * FLIGHT_NS, "one command at a time: its answer comes first"
     room.forget()
     room.faults.close = 1
     room.run(2.0)
@@ -120,6 +124,18 @@ def test_streamed_packets_that_come_after_the_stream_has_ended_are_passed_over()
     room.faults.delay_ms = 0.0
     room.run(3.0)
     assert room.opened == 1 and room.state is TrackerState.TRACKING
+
+
+@pytest.mark.parametrize(("way", "stream"), [(Way.BX2, STREAM_NAME), (Way.BX, STREAM_NAME), (None, "another")])
+def test_a_packet_of_no_stream_of_ours_is_passed_over(way: Way | None, stream: str) -> None:
+    room = VirtualRoom(60, way=way).tracking()
+    told = len(room.frames)
+    number = 10 + (room.tracker._looking._counter.last or 0)
+    late = GbfReply(frames=(GbfFrame(number=number, camera_ns=0, poses=(GbfPose(handle=1, code=0, pose=POSE),)),))
+    room.inject(encode_streamed(stream, encode_binary(encode_bx2(late))))
+    assert len(room.frames) == told and not room.changes
+    room.run(1.0)
+    assert not room.alerts and not room.changes and len(room.frames) == pytest.approx(60, abs=2)
 
 
 def test_farewell_ends_the_stream_before_tracking() -> None:

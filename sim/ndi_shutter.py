@@ -27,7 +27,7 @@ class Shutter:
         self._latency_ms = latency_ms
         self._first = first_number
         self._base_index, self._base_ns = 0, start_ns - self.latency_ns
-        self._hidden_below = 0  # frames before this index are never given
+        self._hidden = range(0)  # frames that are never given
         self._newest = 0
         self._seed = seed
         self._drift_ppm = 0.0
@@ -59,7 +59,7 @@ class Shutter:
         return Frame((self._first + index) % WRAP, self._exposed_ns(index))
 
     def is_lost(self, index: int) -> bool:
-        return index < self._hidden_below or self._draw(index, 1) < self.drop_share
+        return index in self._hidden or self._draw(index, 1) < self.drop_share
 
     def is_repeated(self, index: int) -> bool:
         return self._draw(index, 2) < self.repeat_share
@@ -83,7 +83,8 @@ class Shutter:
     def skip(self, frames: int, now_ns: int) -> None:
         """The next frames are lost: numbers and time go on, nothing can be read."""
         if frames:
-            self._hidden_below = max(self._newest, self.index_at(now_ns)) + frames + 1
+            first = self.index_at(now_ns) + 1
+            self._hidden = range(first, first + frames)
 
     def jump(self, frames: int) -> None:
         """Numbers go on elsewhere, as after a restart."""

@@ -45,12 +45,17 @@ class Line:
     def __init__(self, place: Place, tracker: Tracker) -> None:
         self.now_ns = time.monotonic_ns()
         self.tracker = tracker
-        self._camera = Camera(Device(place, RATE_HZ, lambda: self.now_ns, latency_ms=latency_ms(RATE_HZ), noise_mm=0.05))
+        device = Device(place, RATE_HZ, lambda: self.now_ns, latency_ms=latency_ms(RATE_HZ), noise_mm=0.05)
+        self._camera = Camera(device, lambda: self.now_ns)
         self._reader = CommandReader()
         self._step = tracker.connected(self.now_ns)
 
     def next_reply(self) -> bytes:
-        """The camera's answer to what the driver sent last; time goes on until it has something to say."""
+        """What the camera pushes, or answers to what the driver sent last; time goes on until there is something."""
+        push_ns = self._camera.next_push_ns()
+        if push_ns is not None and not self._step.send:
+            self.now_ns = max(self.now_ns, push_ns)
+            return b"".join(pushed for _, pushed in self._camera.pushes())
         while not self._step.send:
             self.now_ns = max(self.now_ns, self._step.wake_ns)
             self._step = self.tracker.tick(self.now_ns)
@@ -64,8 +69,13 @@ class Line:
 
 def run(options: Options) -> None:
     frames = options.count_or(FRAMES)
+    for mode in ("bx", "stream"):
+        _run_mode(mode, frames)
+
+
+def _run_mode(mode: str, frames: int) -> None:
     with tempfile.TemporaryDirectory(prefix="atmsd-bench-") as folder:
-        place, hot, line = _build(Path(folder))
+        place, hot, line = _build(Path(folder), mode)
         place.put(line.now_ns, on_target=True)
         gc.collect()
         gc.disable()  # as in the hot process, and ahead of others as it is
@@ -82,7 +92,7 @@ def run(options: Options) -> None:
         "the budget is for our own work, at full warmth; after a sleep the processor's caches have to be filled anew.",
         "packing: what is told to the daemon, after the stimulator's bytes were written.",
     )
-    print_rows("frame_cost: own Python for one frame", rows, notes)
+    print_rows(f"frame_cost: own Python for one frame by {mode.upper()}", rows, notes)
     _print_profile(profile, frames)
 
 
@@ -91,9 +101,9 @@ def _rows(when: str, costs: tuple[list[int], ...], budget: tuple[tuple[str, floa
     return [Row(f"{when}: {name}", us(spent), "us", budget if name == TOTAL else ()) for name, spent in named]
 
 
-def _build(folder: Path) -> tuple[Place, Hot, Line]:
+def _build(folder: Path, mode: str) -> tuple[Place, Hot, Line]:
     """A hot process's innards with a registration, on channels that nobody reads."""
-    config = load_config(write_chair(folder, "tcp://127.0.0.1:1", folder / "stimulator", RATE_HZ))
+    config = load_config(write_chair(folder, "tcp://127.0.0.1:1", folder / "stimulator", RATE_HZ, mode))
     ends = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(4)]
     beats: ipc.Channel[ipc.ToHotBeat] = ipc.Channel(ends[0][0], ipc.ToHotBeat)
     orders: ipc.Channel[ipc.ToHotOrder] = ipc.Channel(ends[1][0], ipc.ToHotOrder)

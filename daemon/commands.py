@@ -52,6 +52,7 @@ from daemon.registrar import Registrar
 from daemon.session import COMMANDS
 from daemon.session_words import ArmAsked, CloseAsked, HoldAsked, PlanOpened, Registered, ResumeAsked, StartAsked, StopAsked, Unregistered
 from daemon.telling import Telling, dose_body
+from daemon.tracker_doors import is_local
 from daemon.treatment import Treatment, dosed_by, open_treatment
 from drivers.values import StimState, TrackerState
 
@@ -346,14 +347,13 @@ class Commands:
     def simulated(self) -> bool:
         """Both devices have proved to be our simulators: by what they say and by where they are."""
         stim, identity, port = self._telling.stim, self._telling.identity, self._config.stimulator.port
-        host = self._config.tracker.endpoint.removeprefix("tcp://").rpartition(":")[0]
         return (
             stim is not None
             and stim.simulated
             and os.path.realpath(port).startswith("/dev/pts/")
             and identity is not None
             and identity.serial.startswith("SIM-")
-            and host in ("127.0.0.1", "localhost")
+            and is_local(self._config.tracker.endpoint)
         )
 
     def stop_untested(self) -> Error | None:

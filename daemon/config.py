@@ -16,6 +16,7 @@ from daemon.limits import Layer, LimitFault, merge, product_layer
 from daemon.on_target import TargetLimits, loosened
 from daemon.sections import Section
 from daemon.stimulator_section import StimulatorSection, absolute_stimulator, stimulator_faults
+from drivers.ndi_line import BAUD_CODES
 
 
 class ConfigError(Exception):
@@ -57,10 +58,16 @@ class SiteSection(Section, frozen=True, kw_only=True):
 
 
 class TrackerSection(Section, frozen=True, kw_only=True):
-    """`latency_ms`: exposure to the first moment its pose can be read; taken off every arrival."""
+    """`latency_ms`: exposure to the first moment its pose can be read; taken off every arrival, as is the time on a serial line.
+
+    `mode`: how poses are asked for; `auto` goes by what the camera says of itself. `baud` and `handshake`: of a serial endpoint.
+    """
 
     kind: Literal["ndi"]
     endpoint: str
+    mode: Literal["auto", "stream", "bx2", "bx", "tx"] = "auto"
+    baud: int = 115200
+    handshake: bool = False
     latency_ms: float
     frame_hz: float | None = None
     max_fit_rms_mm: float = 0.35
@@ -122,6 +129,7 @@ class Config(Section, frozen=True, kw_only=True):
 Kind = TypeVar("Kind")
 SIMULATION_ONLY = "simulation only"
 CHAIR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # it becomes part of file names
+TRACKER_ENDPOINT = re.compile(r"tcp://([^:/\s]+|\[[0-9a-fA-F:]+\]):\d+|serial:.+")
 LOOPBACK = re.compile(r"tcp://(127\.\d+\.\d+\.\d+|\[::1\]|localhost):\d+|ipc://.+")
 
 
@@ -193,11 +201,16 @@ def _absolute(config: Config, folder: Path) -> Config:
     url = config.ledger.url
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).is_absolute():
         url = f"sqlite:///{folder / url.removeprefix('sqlite:///')}"
+    tracker = config.tracker
+    kind, _, port = tracker.endpoint.partition(":")
+    if kind == "serial" and port:
+        tracker = replace(tracker, endpoint=f"serial:{here(Path(port))}")
     site = config.site if config.site.folder is None else replace(config.site, folder=here(config.site.folder))
     state = None if config.ledger.state is None else here(config.ledger.state)
     return replace(
         config,
         site=site,
+        tracker=tracker,
         tools=tools,
         stimulator=absolute_stimulator(config.stimulator, folder),
         ledger=replace(config.ledger, url=url, state=state),
@@ -266,8 +279,10 @@ def _device_faults(config: Config) -> list[str]:
         faults.append("[emg].channel, threshold_uv: a channel from 0, and 10 to 1000 uV")
     if not 0.0 <= tracker.latency_ms <= 100.0:
         faults.append("[tracker].latency_ms: 0 to 100")
-    if not re.fullmatch(r"tcp://[^:/]+:\d+", tracker.endpoint):
-        faults.append("[tracker].endpoint: write tcp://HOST:PORT")
+    if not TRACKER_ENDPOINT.fullmatch(tracker.endpoint):
+        faults.append("[tracker].endpoint: write tcp://HOST:PORT, or serial:/dev/NAME for a camera on a serial line")
+    if tracker.baud not in BAUD_CODES:
+        faults.append(f"[tracker].baud: one of {', '.join(map(str, BAUD_CODES))}")
     if not 0.0 < tracker.max_fit_rms_mm <= 1.0:
         faults.append("[tracker].max_fit_rms_mm: above 0, at most 1")
     return faults

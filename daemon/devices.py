@@ -7,13 +7,22 @@ from drivers.magstim import MagstimStimulator
 from drivers.magstim_unlock import read_unlock_code
 from drivers.magventure import MagVentureStimulator
 from drivers.ndi import NdiTracker
+from drivers.ndi_line import SerialWish
+from drivers.ndi_ways import Way
 from drivers.protocols import Line, Stimulator, Tracker
 from drivers.transport import SerialLine
 
 
 def make_tracker(config: Config) -> Tracker:
     tools = {name: tool.rom.read_bytes() for name, tool in config.tools.by_name().items()}
-    return NdiTracker(tools, frame_hz=config.tracker.frame_hz, where=config.tracker.endpoint)
+    unit = config.tracker
+    return NdiTracker(
+        tools,
+        unit.frame_hz,
+        unit.endpoint,
+        way=None if unit.mode == "auto" else Way(unit.mode),
+        serial=SerialWish(baud=unit.baud, handshake=unit.handshake) if unit.endpoint.startswith("serial:") else None,
+    )
 
 
 def make_stimulator(config: Config) -> Stimulator:

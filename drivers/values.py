@@ -47,6 +47,9 @@ class Unseen(enum.StrEnum):
     OUT_OF_VOLUME = "out_of_volume"
     UNOCCUPIED = "unoccupied"
     BAD_POSE = "bad_pose"
+    BAD_FIT = "bad_fit"  # the markers seen do not fit the tool's definition
+    TOO_FEW_MARKERS = "too_few_markers"
+    INTERFERENCE = "interference"  # other infrared light
 
 
 class ToolSample(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import sys
 from typing import NoReturn
 
 PARTS = {
-    "camera": ("sim.ndi_sim", "a tracker on TCP"),
+    "camera": ("sim.ndi_program", "a tracker on TCP or a pseudo terminal"),
     "magventure": ("sim.magventure_sim", "a stimulator on a pseudo terminal"),
     "muscle": ("sim.muscle", "a thumb that twitches, as an EMG stream of LSL"),
     "magstim": ("sim.magstim_sim", "a stimulator of the other family on a pseudo terminal"),

@@ -16,7 +16,7 @@ from types import FrameType
 from sim.bench_hands import BenchHands
 from sim.magventure_settings import DEFAULT_MODEL
 from sim.muscle import add_thumb_arguments
-from sim.ndi_parameters import HIGHEST_HZ, LOWEST_HZ
+from sim.ndi_models import HIGHEST_HZ, LOWEST_HZ
 from sim.ndi_shutter import FAST_LATENCY_MS, FASTEST_SLOW_HZ, SLOW_LATENCY_MS
 from sim.ndi_sim import CameraSim
 from sim.pty_port import PtyPort

@@ -234,7 +234,9 @@ class NdiTracker:
         if now_ns - self._setup_ns >= SETUP_SPACING_NS:
             self._failures = 0
         self._change(TrackerState.TRACKING)
-        self._events.append(TrackerFrame(frame_number=frame_number, received_ns=now_ns, tools=samples.tools))
+        self._events.append(
+            TrackerFrame(frame_number=frame_number, received_ns=now_ns, tools=samples.tools, skipped=skipped or 0)
+        )
 
     def _note_status(self, status: int) -> None:
         """Tell each system status bit once when it rises. Bits that stood at the first reply are no change of tools."""

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from calibration.clocks import FrameClock
 from calibration.coil_error import CoilChain, CoilError
 from calibration.frames import Transform
+from daemon.dating import Dating
 from daemon.ipc import Aim, FrameNews
 from daemon.on_target import OnTarget, judge
 from drivers.values import ToolSample, TrackerFrame
@@ -21,10 +21,9 @@ def _frame(to: str, frm: str, rows: tuple[tuple[float, ...], ...]) -> Transform:
 class Aiming:
     """The tracker's side of the hot process: keeps the newest frame and what was made of it."""
 
-    def __init__(self, coiltool_from_coil: Transform, latency_ns: int) -> None:
+    def __init__(self, coiltool_from_coil: Transform, dating: Dating) -> None:
         self._coiltool_from_coil = coiltool_from_coil
-        self._latency_ns = latency_ns
-        self._clock: FrameClock | None = None
+        self._dating = dating
         self._chain: CoilChain | None = None
         self.aim: Aim | None = None
         self.on_target = OnTarget()
@@ -35,7 +34,7 @@ class Aiming:
 
     def restart_clock(self, frame_hz: float) -> None:
         """Frame numbers begin anew, or at another rate: there is no age until a new fit stands."""
-        self._clock = FrameClock(frame_hz, self._latency_ns)
+        self._dating.restart(frame_hz)
         self.forget()
 
     def forget(self) -> None:
@@ -56,7 +55,7 @@ class Aiming:
 
     def frame(self, frame: TrackerFrame, dropped: int) -> FrameNews:
         """Judge one frame; frames come in order, each exactly once."""
-        self.exposed_ns = None if self._clock is None else self._clock.add(frame.frame_number, frame.received_ns)
+        self.exposed_ns = self._dating.exposed_ns(frame)
         samples = {sample.tool: sample for sample in frame.tools}
         self.head, self.coil = samples.get(HEAD), samples.get(COIL)
         self.error, pose = self._measure()
@@ -75,6 +74,7 @@ class Aiming:
             on_target=self.on_target.published,
             settling=self.on_target.settling,
             dropped=dropped,
+            skipped=frame.skipped,
         )
 
     def _measure(self) -> tuple[CoilError | None, tuple[tuple[float, float, float], tuple[float, float, float, float]] | None]:

@@ -15,7 +15,7 @@ from daemon import ipc, operator_lease
 from daemon.alarms import Alarms
 from daemon.bus_requests import Call
 from daemon.chair_memory import ChairMemory
-from daemon.config import SIMULATION_ONLY, Config
+from daemon.config import SIMULATION_ONLY, Config, tracker_is_here
 from daemon.core import Core
 from daemon.day import REASON_TEXT
 from daemon.ledger import LedgerError, Refused
@@ -314,14 +314,13 @@ class Commands:
     def simulated(self) -> bool:
         """Both devices have proved to be our simulators: by what they say and by where they are."""
         stim, identity, port = self._telling.stim, self._telling.identity, self._config.stimulator.port
-        host = self._config.tracker.endpoint.removeprefix("tcp://").rpartition(":")[0]
         return (
             stim is not None
             and stim.simulated
             and os.path.realpath(port).startswith("/dev/pts/")
             and identity is not None
             and identity.serial.startswith("SIM-")
-            and host in ("127.0.0.1", "localhost")
+            and tracker_is_here(self._config)
         )
 
     def stop_untested(self) -> Error | None:

@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from daemon.tracker_sections import IgtlTracker, LslTracker, Tracker, stream_faults
 from daemon.limits import Layer, LimitFault, merge, product_layer
 from daemon.on_target import TargetLimits, loosened
 from daemon.sections import Section
@@ -56,31 +57,31 @@ class SiteSection(Section, frozen=True, kw_only=True):
     required: tuple[str, ...] = ()
 
 
-class TrackerSection(Section, frozen=True, kw_only=True):
-    """`latency_ms`: exposure to the first moment its pose can be read; taken off every arrival."""
+class TrackerSection(Tracker, frozen=True, kw_only=True, tag="ndi"):
+    """An NDI camera. `latency_ms`: exposure to the first moment its pose can be read; taken off every arrival."""
 
-    kind: Literal["ndi"]
     endpoint: str
     latency_ms: float
     frame_hz: float | None = None
-    max_fit_rms_mm: float = 0.35
 
 
 class HeadTool(Section, frozen=True, kw_only=True):
-    rom: Path
+    """`rom`: its definition, which an NDI camera needs; trackers that stream know their tools themselves."""
+
+    rom: Path | None = None
 
 
 class PointerTool(Section, frozen=True, kw_only=True):
     """`tip_in_pointer_mm` comes from pivot calibration."""
 
-    rom: Path
+    rom: Path | None = None
     tip_in_pointer_mm: tuple[float, float, float]
 
 
 class CoilTool(Section, frozen=True, kw_only=True):
     """`coiltool_from_coil`: 4 x 4, rows, mm, from coil calibration, valid until the date given."""
 
-    rom: Path
+    rom: Path | None = None
     coiltool_from_coil: tuple[
         tuple[float, float, float, float],
         tuple[float, float, float, float],
@@ -138,7 +139,7 @@ class LimitsSection(Section, frozen=True, kw_only=True):
 class Config(Section, frozen=True, kw_only=True):
     chair: ChairSection
     site: SiteSection
-    tracker: TrackerSection
+    tracker: TrackerSection | LslTracker | IgtlTracker
     tools: ToolsSection
     stimulator: StimulatorSection
     network: NetworkSection = NetworkSection()
@@ -179,6 +180,12 @@ def chair_file(config: Config, suffix: str) -> Path:
     return file.with_name(f"{file.name}.{config.chair.name}.{suffix}")
 
 
+def tracker_is_here(config: Config) -> bool:
+    """Whether the chair's file names a tracker on this very machine. Of a stream, its reader says so in the sender's serial."""
+    tracker = config.tracker
+    return isinstance(tracker, LslTracker) or tracker.endpoint.removeprefix("tcp://").rpartition(":")[0] in ("127.0.0.1", "localhost")
+
+
 def _section_faults(table: dict[str, object]) -> list[str]:
     """Each section is tried by itself, so that one fault does not hide the next."""
     fields = {field.name: field for field in msgspec.structs.fields(Config)}
@@ -212,10 +219,13 @@ def _absolute(config: Config, folder: Path) -> Config:
         return path if path.is_absolute() else folder / path
 
     replace = msgspec.structs.replace
+    def rom_here(rom: Path | None) -> Path | None:
+        return None if rom is None else here(rom)
+
     tools = ToolsSection(
-        head=replace(config.tools.head, rom=here(config.tools.head.rom)),
-        pointer=replace(config.tools.pointer, rom=here(config.tools.pointer.rom)),
-        coil=replace(config.tools.coil, rom=here(config.tools.coil.rom)),
+        head=replace(config.tools.head, rom=rom_here(config.tools.head.rom)),
+        pointer=replace(config.tools.pointer, rom=rom_here(config.tools.pointer.rom)),
+        coil=replace(config.tools.coil, rom=rom_here(config.tools.coil.rom)),
     )
     url = config.ledger.url
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).is_absolute():
@@ -281,24 +291,31 @@ def _limit_faults(config: Config) -> list[str]:
 
 
 def _device_faults(config: Config) -> list[str]:
-    stimulator, tracker = config.stimulator, config.tracker
-    faults = [
-        f"[tools.{name}].rom: {rom} does not exist; copy the tool definition there"
-        for name, rom in (("head", config.tools.head.rom), ("pointer", config.tools.pointer.rom), ("coil", config.tools.coil.rom))
-        if not rom.is_file()
-    ]
+    stimulator = config.stimulator
+    faults = _tracker_faults(config)
     for key in ("calibrated_utc", "valid_until_utc"):
         if not _is_moment(getattr(config.tools.coil, key)):
             faults.append(f"[tools.coil].{key}: write a moment with its zone, such as 2026-01-31T12:00:00Z")
     faults += stimulator_faults(stimulator)
     if config.emg is not None and not (config.emg.channel >= 0 and 10.0 <= config.emg.threshold_uv <= 1000.0):
         faults.append("[emg].channel, threshold_uv: a channel from 0, and 10 to 1000 uV")
+    return faults
+
+
+def _tracker_faults(config: Config) -> list[str]:
+    tracker, tools = config.tracker, config.tools
+    faults = [] if 0.0 < tracker.max_fit_rms_mm <= 1.0 else ["[tracker].max_fit_rms_mm: above 0, at most 1"]
+    if not isinstance(tracker, TrackerSection):
+        return faults + stream_faults(tracker)
     if not 0.0 <= tracker.latency_ms <= 100.0:
         faults.append("[tracker].latency_ms: 0 to 100")
     if not re.fullmatch(r"tcp://[^:/]+:\d+", tracker.endpoint):
         faults.append("[tracker].endpoint: write tcp://HOST:PORT")
-    if not 0.0 < tracker.max_fit_rms_mm <= 1.0:
-        faults.append("[tracker].max_fit_rms_mm: above 0, at most 1")
+    for name, rom in (("head", tools.head.rom), ("pointer", tools.pointer.rom), ("coil", tools.coil.rom)):
+        if rom is None:
+            faults.append(f"[tools.{name}].rom: missing; an NDI camera needs the tool's definition")
+        elif not rom.is_file():
+            faults.append(f"[tools.{name}].rom: {rom} does not exist; copy the tool definition there")
     return faults
 
 

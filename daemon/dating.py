@@ -37,34 +37,47 @@ class CameraDating:
         return UNFITTED if self._clock is None else self._clock.state
 
 
-class StreamDating:
-    """By what the stream brings: times exchanged with its sender, or stamps of an unknown clock, or nothing but its arrival.
+class StampDating:
+    """By stamps of a clock that nobody compares with ours; without stamps by nothing but the arrival.
 
     `worst_latency_ns` is the site's word and inside every age.
     """
 
     def __init__(self, worst_latency_ns: int) -> None:
-        self._arrival = ArrivalClock(worst_latency_ns)
-        self._stamps = StampClock(worst_latency_ns)
-        self._exchange = ExchangeClock(worst_latency_ns)
-        self._used: ArrivalClock | StampClock | ExchangeClock | None = None
+        self._arrival, self._stamps = ArrivalClock(worst_latency_ns), StampClock(worst_latency_ns)
+        self._used: ArrivalClock | StampClock | None = None
 
-    def restart(self, frame_hz: float) -> None:  # noqa: ARG002  # nothing here counts frames
+    def restart(self, frame_hz: float) -> None:  # noqa: ARG002  # stamps need no rate
         self._stamps.restart()
-        self._exchange.restart()
         self._used = None
 
     def exposed_ns(self, frame: TrackerFrame) -> int | None:
-        stamp = frame.stamp
-        if stamp is None:
+        if frame.stamp is None:
             self._used = self._arrival
             return self._arrival.add(frame.received_ns)
-        if not frame.exchanges_time:
-            self._used = self._stamps
-            return self._stamps.add(stamp.source_ns, frame.received_ns)
-        self._used = self._exchange
-        return self._exchange.add(stamp.source_ns, frame.received_ns, stamp.host_minus_source_ns, stamp.bound_ns)
+        self._used = self._stamps
+        return self._stamps.add(frame.stamp.source_ns, frame.received_ns)
 
     @property
     def state(self) -> ClockState:
         return UNFITTED if self._used is None else self._used.state
+
+
+class ExchangeDating:
+    """By stamps of a sender that exchanges times with us. `worst_latency_ns` is the site's word and inside every age."""
+
+    def __init__(self, worst_latency_ns: int) -> None:
+        self._clock = ExchangeClock(worst_latency_ns)
+
+    def restart(self, frame_hz: float) -> None:  # noqa: ARG002  # stamps need no rate
+        self._clock.restart()
+
+    def exposed_ns(self, frame: TrackerFrame) -> int | None:
+        stamp = frame.stamp
+        if stamp is None:
+            return None
+        return self._clock.add(stamp.source_ns, frame.received_ns, stamp.host_minus_source_ns, stamp.bound_ns)
+
+    @property
+    def state(self) -> ClockState:
+        return self._clock.state

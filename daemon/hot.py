@@ -23,10 +23,10 @@ import numpy as np
 from calibration.frames import Transform
 from daemon.aiming import Aiming
 from daemon.config import Config, load_config
-from daemon.devices import make_stimulator, make_tracker, stimulator_line
+from daemon.devices import make_dating, make_stimulator, make_tracker_link, stimulator_line
 from daemon.firing import Firing
 from daemon.gate import BEAT_RUN_NS, STARTS, View, off_target_parts, vetoes
-from daemon.hot_links import StimulatorLink, TrackerLink
+from daemon.hot_links import StimulatorLink
 from daemon.ipc import (
     Aim,
     Arm,
@@ -69,9 +69,9 @@ class Hot:
         self.run_id = uuid.uuid4().hex
         self.beats, self.orders, self.news, self.life = beats, orders, news, life
         coiltool_from_coil = Transform("coiltool", "coil", np.array(config.tools.coil.coiltool_from_coil, dtype=np.float64))
-        self.aiming = Aiming(coiltool_from_coil, round(config.tracker.latency_ms * 1e6))
+        self.aiming = Aiming(coiltool_from_coil, make_dating(config))
         self.firing = Firing(make_stimulator(config), self.run_id, self._pose_now)
-        self.tracker = TrackerLink(make_tracker(config), config.tracker.endpoint)
+        self.tracker = make_tracker_link(config)
         self.stimulator = StimulatorLink(self.firing, stimulator_line(config))
         self._config = config
         self._calibration_expires_utc_ns = round(datetime.fromisoformat(config.tools.coil.valid_until_utc).timestamp() * 1e9)
@@ -260,7 +260,7 @@ class Hot:
 def _prefer() -> None:
     """Ahead of everything else on this machine, where that is allowed; the loop never spins."""
     with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(20))
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(20))  # a stream's reader is no such thing
     gc.collect()
     gc.freeze()
     gc.disable()

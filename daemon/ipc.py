@@ -205,7 +205,10 @@ FromHotOrder = Receipt | TrainStarted | TrainBroken | Ungranted | ArmState | Saf
 
 
 class FrameNews(Packet, frozen=True, kw_only=True, tag="frame"):
-    """One camera frame as the hot process judged it. `dropped` counts packets lost before it for want of room."""
+    """One camera frame as the hot process judged it. `dropped` counts packets lost before it for want of room.
+
+    `skipped`: frames that the tracker made before it and that never came.
+    """
 
     frame_number: int
     received_ns: int
@@ -217,6 +220,7 @@ class FrameNews(Packet, frozen=True, kw_only=True, tag="frame"):
     on_target: bool
     settling: bool
     dropped: int
+    skipped: int = 0
 
 
 class GateNews(Packet, frozen=True, kw_only=True, tag="gate"):

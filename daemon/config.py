@@ -12,11 +12,11 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from daemon.tracker_sections import IgtlTracker, LslTracker, Tracker, stream_faults
 from daemon.limits import Layer, LimitFault, merge, product_layer
 from daemon.on_target import TargetLimits, loosened
 from daemon.sections import Section
 from daemon.stimulator_section import StimulatorSection, absolute_stimulator, stimulator_faults
+from daemon.tracker_sections import IgtlTracker, LslTracker, Tracker, stream_faults
 
 
 class ConfigError(Exception):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-import msgspec
+from daemon.sections import Section
 
 TOOLS = ("head", "pointer", "coil")
 LONGEST_LATENCY_MS = 90.0  # a pose is fresh for 100 ms: a source that is later could never be aimed by
@@ -11,7 +11,7 @@ DEVICE_NAME_BYTES = 20  # of an OpenIGTLink header
 TCP = re.compile(r"tcp://[^:/]+:\d+")
 
 
-class Tracker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
+class Tracker(Section, frozen=True, kw_only=True, tag_field="kind"):
     """What every kind of tracker has. `max_fit_rms_mm`: a tool that fits worse is not good enough to fire on."""
 
     max_fit_rms_mm: float = 0.35

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import msgspec
 
 from sim import room_acts as ask
+from sim.igtl_tracker import IgtlServer
+from sim.lsl_tracker import LslSource
 from sim.ndi_sim import CameraSim
 from sim.room_acts import Answer
 from sim.room_unit import RoomUnit
@@ -36,7 +38,8 @@ class Stage:
         self, world: World, people: People, patient: Patient, camera: CameraSim, stimulator: RoomUnit, clock: Callable[[], int]
     ) -> None:
         self._world, self._people, self._patient = world, people, patient
-        self._camera, self._stimulator = camera, stimulator
+        self.tracker: CameraSim | IgtlServer | LslSource = camera  # the one that the chair's file names
+        self._stimulator = stimulator
         self._clock = clock
 
     def act(self, request: ask.Request) -> tuple[int, Answer]:
@@ -95,7 +98,7 @@ class Stage:
             case ask.PowerCycle():
                 stimulator.power_cycle()
             case ask.CameraFault(name=name, value=value):
-                switch(self._camera.faults, name, value)
+                switch(self.tracker.faults, name, value)
             case ask.StimulatorFault(name=name, value=value):
                 switch(stimulator.faults, name, value)
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from calibration.clocks import ClockState
 from calibration.coil_error import CoilChain, CoilError
 from calibration.frames import Transform
 from daemon.dating import Dating
@@ -14,7 +15,8 @@ from drivers.values import ToolSample, TrackerFrame
 HEAD, COIL = "head", "coil"
 
 
-def _frame(to: str, frm: str, rows: tuple[tuple[float, ...], ...]) -> Transform:
+def transform_of(to: str, frm: str, rows: tuple[tuple[float, ...], ...]) -> Transform:
+    """A pose that came as 4 x 4 rows."""
     return Transform(to, frm, np.array(rows, dtype=np.float64))
 
 
@@ -24,6 +26,7 @@ class Aiming:
     def __init__(self, coiltool_from_coil: Transform, dating: Dating) -> None:
         self._coiltool_from_coil = coiltool_from_coil
         self._dating = dating
+        self.clock_restarts = 0
         self._chain: CoilChain | None = None
         self.aim: Aim | None = None
         self.on_target = OnTarget()
@@ -31,10 +34,13 @@ class Aiming:
         self.head: ToolSample | None = None
         self.coil: ToolSample | None = None
         self.error: CoilError | None = None
+        self.mri_from_coil: Transform | None = None  # at the newest frame
+        self.mri_from_target: Transform | None = None
 
     def restart_clock(self, frame_hz: float) -> None:
         """Frame numbers begin anew, or at another rate: there is no age until a new fit stands."""
         self._dating.restart(frame_hz)
+        self.clock_restarts += 1
         self.forget()
 
     def forget(self) -> None:
@@ -44,13 +50,15 @@ class Aiming:
     def take_aim(self, aim: Aim | None) -> None:
         self.aim = aim
         self.on_target, self.error = OnTarget(), None
-        self._chain = None
+        self._chain = self.mri_from_coil = self.mri_from_target = None
         if aim is not None:
+            self.mri_from_target = transform_of("mri", "coil", aim.mri_from_target)
             self._chain = CoilChain.prepare(
-                _frame("mri", "head", aim.mri_from_head),
+                transform_of("mri", "head", aim.mri_from_head),
                 self._coiltool_from_coil,
-                _frame("mri", "coil", aim.mri_from_target),
+                self.mri_from_target,
                 aim.target_in_mri_mm,
+                aim.scalp,
             )
 
     def frame(self, frame: TrackerFrame, dropped: int) -> FrameNews:
@@ -58,7 +66,8 @@ class Aiming:
         self.exposed_ns = self._dating.exposed_ns(frame)
         samples = {sample.tool: sample for sample in frame.tools}
         self.head, self.coil = samples.get(HEAD), samples.get(COIL)
-        self.error, pose = self._measure()
+        self.error, self.mri_from_coil = self._measure()
+        pose = _told(self.mri_from_coil)
         if self.aim is None or self.exposed_ns is None:
             self.on_target = OnTarget()
         else:
@@ -77,7 +86,7 @@ class Aiming:
             skipped=frame.skipped,
         )
 
-    def _measure(self) -> tuple[CoilError | None, tuple[tuple[float, float, float], tuple[float, float, float, float]] | None]:
+    def _measure(self) -> tuple[CoilError | None, Transform | None]:
         head, coil = self.head, self.coil
         if self._chain is None or head is None or coil is None:
             return None, None
@@ -90,9 +99,11 @@ class Aiming:
         error = self._chain.error(tracker_from_head, tracker_from_coiltool)
         if not math.isfinite(error.distance_to_target_mm):
             return None, None
-        mri_from_coil = self._chain.mri_from_coil(tracker_from_head, tracker_from_coiltool)
-        x, y, z = mri_from_coil.translation_mm.tolist()
-        return error, ((x, y, z), mri_from_coil.wxyz)
+        return error, self._chain.mri_from_coil(tracker_from_head, tracker_from_coiltool)
+
+    @property
+    def clock(self) -> ClockState:
+        return self._dating.state
 
     @property
     def head_seen(self) -> bool:
@@ -112,3 +123,11 @@ class Aiming:
     @property
     def flagged(self) -> bool:
         return self.head is None or self.coil is None or self.head.flagged or self.coil.flagged
+
+
+def _told(pose: Transform | None) -> tuple[tuple[float, float, float], tuple[float, float, float, float]] | None:
+    """Place and quaternion, as they are told."""
+    if pose is None:
+        return None
+    x, y, z = pose.translation_mm.tolist()
+    return (x, y, z), pose.wxyz

@@ -233,6 +233,7 @@ class Commands:
         aim = self._registrar.aim()
         accepted = self._registrar.accepted
         self._telling.expected_error_mm = None if aim is None or accepted is None else accepted.expected_error_mm
+        self._telling.errors.display.aim(aim)
         self._orders.send(ipc.ClearAim() if aim is None else aim)
 
     async def _touch_landmark(self, call: Call) -> Result:

@@ -32,6 +32,7 @@ from daemon.ipc import (
     Arm,
     Channel,
     ClearAim,
+    ClockNews,
     DaemonBeat,
     FromHotOrder,
     GateNews,
@@ -48,6 +49,7 @@ from daemon.ipc import (
     channel_from_fd,
 )
 from daemon.lifeline import Lifeline
+from daemon.pulse_places import PulsePlaces
 from daemon.train_account import bursts_seen
 from drivers.values import ClockRestart, TrackerAlert, TrackerChanged, TrackerFrame, TrackerIdentity, TrackerState
 
@@ -55,6 +57,7 @@ TURN_NS = 20_000_000  # silence is an event: the loop turns at least this often
 BEAT_NS = 20_000_000
 GATE_NEWS_NS = 100_000_000  # the gate's reasons are told on change, and this often anyway
 STIM_NEWS_NS = 250_000_000
+CLOCK_NEWS_NS = 1_000_000_000
 FAREWELL_NS = 500_000_000  # time to confirm the disarm when leaving
 EX_OK, EX_SOFTWARE, EX_IO = 0, 70, 74
 UNSENT_FACTS = 64  # facts waiting for room: beyond a few the record is not open and nothing may start
@@ -73,11 +76,12 @@ class Hot:
         self.firing = Firing(make_stimulator(config), self.run_id, self._pose_now)
         self.tracker = make_tracker_link(config)
         self.stimulator = StimulatorLink(self.firing, stimulator_line(config))
+        self.places = PulsePlaces(config.tracker.max_fit_rms_mm)
         self._config = config
         self._calibration_expires_utc_ns = round(datetime.fromisoformat(config.tools.coil.valid_until_utc).timestamp() * 1e9)
         self._beat: DaemonBeat | None = None
         self._facts: list[FromHotOrder] = [Hello(run_id=self.run_id)]
-        self._next_beat_ns = self._next_gate_ns = self._next_stim_ns = 0
+        self._next_beat_ns = self._next_gate_ns = self._next_stim_ns = self._next_clock_ns = 0
         self._told: tuple[object, ...] = ()
         self._dropped = 0
         self._identity: TrackerIdentity | None = None
@@ -114,6 +118,8 @@ class Hot:
             self.firing.driver.may_keep_alive(self._beat.made_ns + BEAT_RUN_NS)
         self.firing.tick(view, now_ns)
         self._facts += self.stimulator.write(now_ns)
+        self.places.follow(self.firing.train)
+        self._facts += self.places.placed(now_ns)
         self._publish(frames, view, now_ns)
 
     def _listen(self, ready: set[int], now_ns: int) -> None:
@@ -139,8 +145,10 @@ class Hot:
         match order:
             case Aim():
                 self.aiming.take_aim(order)
+                self.places.aim(order, self.aiming.mri_from_target)
             case ClearAim():
                 self.aiming.take_aim(None)
+                self.places.aim(None, None)
                 if not self.firing.armed and not self.firing.busy:
                     gc.collect()  # between sessions, never within one
             case Arm():
@@ -157,6 +165,8 @@ class Hot:
             match event:
                 case TrackerFrame():
                     told.append(self.aiming.frame(event, self._dropped))
+                    aiming = self.aiming
+                    self.places.frame(aiming.exposed_ns, aiming.mri_from_coil, aiming.worst_fit_mm, aiming.flagged)
                 case ClockRestart(frame_hz=frame_hz):
                     self.aiming.restart_clock(frame_hz)
                 case TrackerIdentity():
@@ -213,6 +223,9 @@ class Hot:
         if now_ns >= self._next_stim_ns:
             self._next_stim_ns = now_ns + STIM_NEWS_NS
             told.append(StimNews(report=report))
+        if now_ns >= self._next_clock_ns:
+            self._next_clock_ns = now_ns + CLOCK_NEWS_NS
+            told.append(ClockNews(state=self.aiming.clock, restarts=self.aiming.clock_restarts))
         for item in told:
             if not self.news.send(item):  # type: ignore[arg-type]  # every item is one of FromHotNews
                 self._dropped += 1

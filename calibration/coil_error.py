@@ -90,13 +90,20 @@ class CoilChain:
 
     def error(self, tracker_from_head: Transform, tracker_from_coiltool: Transform) -> CoilError:
         """Coil against target from two poses of one tracker frame; where the camera stands cancels."""
-        head_from_coil = self._head_from_coil(tracker_from_head, tracker_from_coiltool)
-        target = self.cortical_target_in_head_mm
-        return _numbers(self.target_from_head @ head_from_coil, None if target is None else _seen_by(head_from_coil, target), self.patch)
+        return self._error(self._head_from_coil(tracker_from_head, tracker_from_coiltool))
 
     def mri_from_coil(self, tracker_from_head: Transform, tracker_from_coiltool: Transform) -> Transform:
         """Where the coil is in MRI coordinates, from two poses of one tracker frame."""
         return self.mri_from_head @ self._head_from_coil(tracker_from_head, tracker_from_coiltool)
+
+    def both(self, tracker_from_head: Transform, tracker_from_coiltool: Transform) -> tuple[CoilError, Transform]:
+        """`error` and `mri_from_coil` for little more than the price of one."""
+        head_from_coil = self._head_from_coil(tracker_from_head, tracker_from_coiltool)
+        return self._error(head_from_coil), self.mri_from_head @ head_from_coil
+
+    def _error(self, head_from_coil: Transform) -> CoilError:
+        target = self.cortical_target_in_head_mm
+        return _numbers(self.target_from_head @ head_from_coil, None if target is None else _seen_by(head_from_coil, target), self.patch)
 
     def _head_from_coil(self, tracker_from_head: Transform, tracker_from_coiltool: Transform) -> Transform:
         return tracker_from_head.inverse() @ tracker_from_coiltool @ self.coiltool_from_coil

@@ -96,10 +96,8 @@ class Aiming:
             return None, None
         tracker_from_head = Transform.from_quaternion("tracker", "head", head.wxyz, head.in_tracker_mm)
         tracker_from_coiltool = Transform.from_quaternion("tracker", "coiltool", coil.wxyz, coil.in_tracker_mm)
-        error = self._chain.error(tracker_from_head, tracker_from_coiltool)
-        if not math.isfinite(error.distance_to_target_mm):
-            return None, None
-        return error, self._chain.mri_from_coil(tracker_from_head, tracker_from_coiltool)
+        error, mri_from_coil = self._chain.both(tracker_from_head, tracker_from_coiltool)
+        return (error, mri_from_coil) if math.isfinite(error.distance_to_target_mm) else (None, None)
 
     @property
     def clock(self) -> ClockState:

@@ -16,7 +16,7 @@ from drivers.lsl_wire import Follow, Found, FromReader, Looking, PacketReader, Q
 from drivers.mocap_wire import read_layout
 from drivers.values import WireError
 
-RESOLVE_S = 0.5  # long enough for a second stream of the same name to answer too
+RESOLVE_S = 0.8  # a second stream of the same name may answer only the second call, which goes out after 0.5 s
 DESCRIBE_S = 2.0
 PULL_S = 0.1  # and so often the driver is listened to
 QUIET_S = 0.5

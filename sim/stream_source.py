@@ -102,11 +102,13 @@ class StreamSource:
         if self.faults.stalled or self._is_stalled(now_ns):
             return []
         frames: list[StreamFrame] = []
+        waiting = int((now_ns - self.next_ns()) / self._period_ns)
+        self._index += max(0, waiting - MOST_AT_ONCE)
         while self.next_ns() <= now_ns:
             exposed_ns = self._exposed_ns(self._index)
             self._index += 1
             frames += self._frame(exposed_ns)
-        return frames[-MOST_AT_ONCE:]
+        return frames
 
     def _exposed_ns(self, index: int) -> int:
         return self._start_ns + round(index * self._period_ns)

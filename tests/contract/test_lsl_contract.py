@@ -32,6 +32,9 @@ def lsl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield pylsl
 
 
+KINDS = ("PositionX", "PositionY", "PositionZ", "OrientationA", "OrientationB", "OrientationC", "OrientationD", "Confidence")
+
+
 class ReaderDoor:
     """Whoever connects gets a reader of its own, as the hot process starts one."""
 

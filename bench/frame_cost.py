@@ -11,11 +11,17 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 from bench.chair import latency_ms, write_chair
 from bench.floors import prefer, prefer_none
 from bench.options import Options
 from bench.place import Place
 from bench.table import Row, print_rows, us
+from calibration.frames import Transform
+from calibration.scalp_patch import ScalpPatch, patch_of
+from calibration.surface import Surface
+from calibration.surface_files import read_surface
 from daemon import ipc
 from daemon.config import load_config
 from daemon.devices import make_tracker
@@ -37,6 +43,7 @@ BUDGET = (("p50", 100.0),)
 TOTAL = "bytes in to gate decided"
 PARTS = ("driver, bytes to frame", "aiming, frame to verdict", "gate, view and rules", TOTAL, "packing the news")
 SHOWN = 14
+SCALP = Path(__file__).parents[1] / "sim" / "data" / "scalp_20k.surf.gii"
 
 
 class Line:
@@ -118,9 +125,16 @@ def _build(folder: Path, mode: str) -> tuple[Place, Hot, Line]:
             target_in_mri_mm=(target[0][3] + 1.0, target[1][3] + 1.0, target[2][3] - 15.0),
             limits=config.on_target,
             registration_expires_ns=time.monotonic_ns() + 3600 * 10**9,
+            scalp=_patch(target),
         )
     )
     return place, hot, Line(place, make_tracker(config))
+
+
+def _patch(target: tuple[tuple[float, ...], ...]) -> ScalpPatch:
+    """The room's head around the target, as a plan brings it."""
+    mesh = read_surface(SCALP)
+    return patch_of(Surface.from_mesh(mesh.vertices_mm, mesh.faces), Transform("mri", "coil", np.array(target)))
 
 
 def _measure(

@@ -80,7 +80,7 @@ class App:
             state_rev=lambda: self.core.state.rev,
             dispatch=self._dispatch,
         )
-        self.telling = Telling(self.bus, config.chair.name)
+        self.telling = Telling(self.bus, config.chair.name, config.tracker.kind)
         self.alarms = Alarms(self._tell_alarm)
         self.record = Record.open(config, self._on_ledger_trouble)
         self.calibrations = Calibrations(config, History(chair_file(config, "calibration")), time.time)
@@ -208,6 +208,7 @@ class App:
 
     def _tell_due(self, now_ns: int) -> None:
         self.telling.tell_loss(now_ns)
+        self.telling.tell_stats(now_ns)
         if now_ns >= self._next_tell_ns:
             self._next_tell_ns = now_ns + TELL_NS
             self._tell_state()
@@ -283,6 +284,9 @@ class App:
 
     def _on_orders(self) -> None:
         for packet in self._orders.drain():
+            if isinstance(packet, ipc.BurstPlaced):
+                self.telling.tell_pulses(packet)
+                continue
             if not self.threshold.hear(packet):
                 self.core.hear(packet)
             if isinstance(packet, ipc.Hello):
@@ -308,6 +312,8 @@ class App:
                     self.telling.on_stim(item, now_ns)
                 case ipc.TrackerNews():
                     self.telling.on_tracker(item)
+                case ipc.ClockNews():
+                    self.telling.stats.on_clock(item)
         self._unread(self._news)
 
     def _unread(self, channel: ipc.Channel[ipc.HotBeat] | ipc.Channel[ipc.FromHotOrder] | ipc.Channel[ipc.FromHotNews]) -> None:

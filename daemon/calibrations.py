@@ -11,7 +11,7 @@ import msgspec
 
 from calibration.store import UNFIT_TEXT, Acceptance, Record, Tool, Unfit, against
 from daemon.calibration_files import History, HistoryFault
-from daemon.config import Config
+from daemon.config import Config, TrackerSection
 from daemon.ipc import Calibrated
 
 Point = tuple[float, float, float]
@@ -36,13 +36,23 @@ class InUse(msgspec.Struct, frozen=True, kw_only=True):
         return "; ".join(UNFIT_TEXT[unfit] for unfit in self.unfit)
 
 
+def tool_hashes(config: Config) -> dict[str, str]:
+    """What a calibration of each tool rests on: its definition, or where the tracker alone knows that, the name it gives the tool."""
+    names = {} if isinstance(config.tracker, TrackerSection) else config.tracker.tools
+    content = {
+        name: f"name:{names.get(name, name)}".encode() if tool.rom is None else tool.rom.read_bytes()
+        for name, tool in config.tools.by_name().items()
+    }
+    return {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
+
+
 class Calibrations:
     """The calibrations of one chair. `utc_s` is the wall clock: validity is a matter of dates."""
 
     def __init__(self, config: Config, history: History, utc_s: Callable[[], float]) -> None:
         self.history, self.utc_s = history, utc_s
         self._tools = config.tools
-        self.rom_sha256 = {name: hashlib.sha256(tool.rom.read_bytes()).hexdigest() for name, tool in config.tools.by_name().items()}
+        self.rom_sha256 = tool_hashes(config)
         self._in_use = {tool: self._found(tool) for tool in TOOLS}
 
     def in_use(self, tool: Tool) -> InUse:

@@ -18,7 +18,7 @@ from daemon.calibration_commands import CalibrationCommands
 from daemon.calibrations import Calibrations
 from daemon.calibrator import Calibrator
 from daemon.chair_memory import ChairMemory
-from daemon.config import SIMULATION_ONLY, Config
+from daemon.config import SIMULATION_ONLY, Config, tracker_is_here
 from daemon.core import Core
 from daemon.day import REASON_TEXT
 from daemon.ledger import LedgerError, Refused
@@ -52,7 +52,6 @@ from daemon.registrar import Registrar
 from daemon.session import COMMANDS
 from daemon.session_words import ArmAsked, CloseAsked, HoldAsked, PlanOpened, Registered, ResumeAsked, StartAsked, StopAsked, Unregistered
 from daemon.telling import Telling, dose_body
-from daemon.tracker_doors import is_local
 from daemon.treatment import Treatment, dosed_by, open_treatment
 from drivers.values import StimState, TrackerState
 
@@ -244,6 +243,7 @@ class Commands:
         aim = self._registrar.aim()
         accepted = self._registrar.accepted
         self._telling.expected_error_mm = None if aim is None or accepted is None else accepted.expected_error_mm
+        self._telling.errors.display.aim(aim)
         self._orders.send(ipc.ClearAim() if aim is None else aim)
 
     # ---- calibrations ----
@@ -353,7 +353,7 @@ class Commands:
             and os.path.realpath(port).startswith("/dev/pts/")
             and identity is not None
             and identity.serial.startswith("SIM-")
-            and is_local(self._config.tracker.endpoint)
+            and tracker_is_here(self._config)
         )
 
     def stop_untested(self) -> Error | None:

@@ -16,6 +16,8 @@ from daemon.limits import Layer, LimitFault, merge, product_layer
 from daemon.on_target import TargetLimits, loosened
 from daemon.sections import Section
 from daemon.stimulator_section import StimulatorSection, absolute_stimulator, stimulator_faults
+from daemon.tracker_doors import is_local
+from daemon.tracker_sections import IgtlTracker, LslTracker, Tracker, stream_faults
 from drivers.ndi_line import BAUD_CODES
 
 
@@ -57,20 +59,19 @@ class SiteSection(Section, frozen=True, kw_only=True):
     required: tuple[str, ...] = ()
 
 
-class TrackerSection(Section, frozen=True, kw_only=True):
-    """`latency_ms`: exposure to the first moment its pose can be read; taken off every arrival, as is the time on a serial line.
+class TrackerSection(Tracker, frozen=True, kw_only=True, tag="ndi"):
+    """An NDI camera. `latency_ms`: exposure to the first moment its pose can be read; taken off every arrival, as is the time on a serial
+    line.
 
     `mode`: how poses are asked for; `auto` goes by what the camera says of itself. `baud` and `handshake`: of a serial endpoint.
     """
 
-    kind: Literal["ndi"]
     endpoint: str
     mode: Literal["auto", "stream", "bx2", "bx", "tx"] = "auto"
     baud: int = 115200
     handshake: bool = False
     latency_ms: float
     frame_hz: float | None = None
-    max_fit_rms_mm: float = 0.35
 
 
 class EmgSection(Section, frozen=True, kw_only=True):
@@ -114,7 +115,7 @@ class LimitsSection(Section, frozen=True, kw_only=True):
 class Config(Section, frozen=True, kw_only=True):
     chair: ChairSection
     site: SiteSection
-    tracker: TrackerSection
+    tracker: TrackerSection | LslTracker | IgtlTracker
     tools: ToolsSection
     stimulator: StimulatorSection
     network: NetworkSection = NetworkSection()
@@ -158,6 +159,12 @@ def chair_file(config: Config, suffix: str) -> Path:
     return file.with_name(f"{file.name}.{config.chair.name}.{suffix}")
 
 
+def tracker_is_here(config: Config) -> bool:
+    """Whether the chair's file names a tracker on this very machine. Of a stream, its reader says so in the sender's serial."""
+    tracker = config.tracker
+    return isinstance(tracker, LslTracker) or is_local(tracker.endpoint)
+
+
 def _section_faults(table: dict[str, object]) -> list[str]:
     """Each section is tried by itself, so that one fault does not hide the next."""
     fields = {field.name: field for field in msgspec.structs.fields(Config)}
@@ -192,19 +199,22 @@ def _absolute(config: Config, folder: Path) -> Config:
 
     replace = msgspec.structs.replace
     coil, plate, block = config.tools.coil, config.tools.plate, config.qa.block
+
+    def rom_here(rom: Path | None) -> Path | None:
+        return None if rom is None else here(rom)
+
     tools = ToolsSection(
-        head=replace(config.tools.head, rom=here(config.tools.head.rom)),
-        pointer=replace(config.tools.pointer, rom=here(config.tools.pointer.rom)),
-        coil=replace(coil, rom=here(coil.rom), drawing=None if coil.drawing is None else here(coil.drawing)),
-        plate=None if plate is None else replace(plate, rom=here(plate.rom)),
+        head=replace(config.tools.head, rom=rom_here(config.tools.head.rom)),
+        pointer=replace(config.tools.pointer, rom=rom_here(config.tools.pointer.rom)),
+        coil=replace(coil, rom=rom_here(coil.rom), drawing=None if coil.drawing is None else here(coil.drawing)),
+        plate=None if plate is None else replace(plate, rom=rom_here(plate.rom)),
     )
     url = config.ledger.url
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).is_absolute():
         url = f"sqlite:///{folder / url.removeprefix('sqlite:///')}"
     tracker = config.tracker
-    kind, _, port = tracker.endpoint.partition(":")
-    if kind == "serial" and port:
-        tracker = replace(tracker, endpoint=f"serial:{here(Path(port))}")
+    if isinstance(tracker, TrackerSection) and tracker.endpoint.removeprefix("serial:") not in ("", tracker.endpoint):
+        tracker = replace(tracker, endpoint=f"serial:{here(Path(tracker.endpoint.removeprefix('serial:')))}")
     site = config.site if config.site.folder is None else replace(config.site, folder=here(config.site.folder))
     state = None if config.ledger.state is None else here(config.ledger.state)
     return replace(
@@ -268,23 +278,29 @@ def _limit_faults(config: Config) -> list[str]:
 
 
 def _device_faults(config: Config) -> list[str]:
-    stimulator, tracker = config.stimulator, config.tracker
-    faults = [
-        f"[tools.{name}].rom: {tool.rom} does not exist; copy the tool definition there"
-        for name, tool in config.tools.by_name().items()
-        if not tool.rom.is_file()
-    ]
-    faults += tool_faults(config.tools) + bench_faults(config.calibration, config.qa) + stimulator_faults(stimulator)
+    faults = _tracker_faults(config) + tool_faults(config.tools) + bench_faults(config.calibration, config.qa)
+    faults += stimulator_faults(config.stimulator)
     if config.emg is not None and not (config.emg.channel >= 0 and 10.0 <= config.emg.threshold_uv <= 1000.0):
         faults.append("[emg].channel, threshold_uv: a channel from 0, and 10 to 1000 uV")
+    return faults
+
+
+def _tracker_faults(config: Config) -> list[str]:
+    tracker, tools = config.tracker, config.tools
+    faults = [] if 0.0 < tracker.max_fit_rms_mm <= 1.0 else ["[tracker].max_fit_rms_mm: above 0, at most 1"]
+    if not isinstance(tracker, TrackerSection):
+        return faults + stream_faults(tracker)
     if not 0.0 <= tracker.latency_ms <= 100.0:
         faults.append("[tracker].latency_ms: 0 to 100")
     if not TRACKER_ENDPOINT.fullmatch(tracker.endpoint):
         faults.append("[tracker].endpoint: write tcp://HOST:PORT, or serial:/dev/NAME for a camera on a serial line")
     if tracker.baud not in BAUD_CODES:
         faults.append(f"[tracker].baud: one of {', '.join(map(str, BAUD_CODES))}")
-    if not 0.0 < tracker.max_fit_rms_mm <= 1.0:
-        faults.append("[tracker].max_fit_rms_mm: above 0, at most 1")
+    for name, tool in tools.by_name().items():
+        if tool.rom is None:
+            faults.append(f"[tools.{name}].rom: missing; an NDI camera needs the tool's definition")
+        elif not tool.rom.is_file():
+            faults.append(f"[tools.{name}].rom: {tool.rom} does not exist; copy the tool definition there")
     return faults
 
 

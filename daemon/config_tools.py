@@ -16,7 +16,9 @@ LONGEST_DAYS = 400  # a year and some weeks: by then a mount has been knocked
 
 
 class HeadTool(Section, frozen=True, kw_only=True):
-    rom: Path
+    """`rom`: its definition, which an NDI camera needs; trackers that stream know their tools themselves."""
+
+    rom: Path | None = None
 
 
 Source = Literal["chair", "store"]  # where a tool's calibration comes from: this file, or the accepted one of the calibration history
@@ -27,7 +29,7 @@ Rows = tuple[Row, Row, Row, Row]
 class PointerTool(Section, frozen=True, kw_only=True):
     """`tip_in_pointer_mm` comes from pivot calibration; with `calibration = "store"` the history's counts and this one does not."""
 
-    rom: Path
+    rom: Path | None = None
     calibration: Source = "chair"
     tip_in_pointer_mm: tuple[float, float, float] | None = None
 
@@ -38,7 +40,7 @@ class CoilTool(Section, frozen=True, kw_only=True):
     `drawing`: the file of the coil's marked points, for calibration with the pointer.
     """
 
-    rom: Path
+    rom: Path | None = None
     calibration: Source = "chair"
     coiltool_from_coil: Rows | None = None
     calibrated_utc: str | None = None
@@ -49,7 +51,7 @@ class CoilTool(Section, frozen=True, kw_only=True):
 class PlateTool(Section, frozen=True, kw_only=True):
     """The plate into which the coil is laid for calibration: a marker body and where the coil lies in it, 4 x 4, rows, mm."""
 
-    rom: Path
+    rom: Path | None = None
     plate_from_coil: Rows
 
 

@@ -20,16 +20,17 @@ from pathlib import Path
 from daemon.aiming import Aiming
 from daemon.calibration_in_force import CalibrationInForce
 from daemon.config import Config, load_config
-from daemon.devices import make_stimulator, make_tracker, stimulator_line
+from daemon.devices import make_dating, make_stimulator, make_tracker_link, stimulator_line
 from daemon.firing import Firing
 from daemon.gate import BEAT_RUN_NS, STARTS, View, off_target_parts, vetoes
-from daemon.hot_links import StimulatorLink, TrackerLink
+from daemon.hot_links import StimulatorLink
 from daemon.ipc import (
     Aim,
     Arm,
     Calibrated,
     Channel,
     ClearAim,
+    ClockNews,
     DaemonBeat,
     FromHotOrder,
     GateNews,
@@ -46,6 +47,7 @@ from daemon.ipc import (
     channel_from_fd,
 )
 from daemon.lifeline import Lifeline
+from daemon.pulse_places import PulsePlaces
 from daemon.train_account import bursts_seen
 from drivers.values import ClockRestart, TrackerAlert, TrackerChanged, TrackerFrame, TrackerIdentity, TrackerState
 
@@ -53,6 +55,7 @@ TURN_NS = 20_000_000  # silence is an event: the loop turns at least this often
 BEAT_NS = 20_000_000
 GATE_NEWS_NS = 100_000_000  # the gate's reasons are told on change, and this often anyway
 STIM_NEWS_NS = 250_000_000
+CLOCK_NEWS_NS = 1_000_000_000
 FAREWELL_NS = 500_000_000  # time to confirm the disarm when leaving
 EX_OK, EX_SOFTWARE, EX_IO = 0, 70, 74
 UNSENT_FACTS = 64  # facts waiting for room: beyond a few the record is not open and nothing may start
@@ -67,14 +70,15 @@ class Hot:
         self.run_id = uuid.uuid4().hex
         self.beats, self.orders, self.news, self.life = beats, orders, news, life
         self.calibration = CalibrationInForce.at_start(config.tools.coil)
-        self.aiming = Aiming(self.calibration.coiltool_from_coil, round(config.tracker.latency_ms * 1e6))
+        self.aiming = Aiming(self.calibration.coiltool_from_coil, make_dating(config))
         self.firing = Firing(make_stimulator(config), self.run_id, self._pose_now)
-        self.tracker = TrackerLink(make_tracker(config), config.tracker.endpoint)
+        self.tracker = make_tracker_link(config)
         self.stimulator = StimulatorLink(self.firing, stimulator_line(config))
+        self.places = PulsePlaces(config.tracker.max_fit_rms_mm)
         self._config = config
         self._beat: DaemonBeat | None = None
         self._facts: list[FromHotOrder] = [Hello(run_id=self.run_id)]
-        self._next_beat_ns = self._next_gate_ns = self._next_stim_ns = 0
+        self._next_beat_ns = self._next_gate_ns = self._next_stim_ns = self._next_clock_ns = 0
         self._told: tuple[object, ...] = ()
         self._dropped = 0
         self._identity: TrackerIdentity | None = None
@@ -111,6 +115,8 @@ class Hot:
             self.firing.driver.may_keep_alive(self._beat.made_ns + BEAT_RUN_NS)
         self.firing.tick(view, now_ns)
         self._facts += self.stimulator.write(now_ns)
+        self.places.follow(self.firing.train)
+        self._facts += self.places.placed(now_ns)
         self._publish(frames, view, now_ns)
 
     def _listen(self, ready: set[int], now_ns: int) -> None:
@@ -136,8 +142,10 @@ class Hot:
         match order:
             case Aim():
                 self.aiming.take_aim(order)
+                self.places.aim(order, self.aiming.mri_from_target)
             case ClearAim():
                 self.aiming.take_aim(None)
+                self.places.aim(None, None)
                 if not self.firing.armed and not self.firing.busy:
                     gc.collect()  # between sessions, never within one
             case Calibrated():
@@ -167,6 +175,8 @@ class Hot:
             match event:
                 case TrackerFrame():
                     told.append(self.aiming.frame(event, self._dropped))
+                    aiming = self.aiming
+                    self.places.frame(aiming.exposed_ns, aiming.mri_from_coil, aiming.worst_fit_mm, aiming.flagged)
                 case ClockRestart(frame_hz=frame_hz):
                     self.aiming.restart_clock(frame_hz)
                 case TrackerIdentity():
@@ -223,6 +233,9 @@ class Hot:
         if now_ns >= self._next_stim_ns:
             self._next_stim_ns = now_ns + STIM_NEWS_NS
             told.append(StimNews(report=report))
+        if now_ns >= self._next_clock_ns:
+            self._next_clock_ns = now_ns + CLOCK_NEWS_NS
+            told.append(ClockNews(state=self.aiming.clock, restarts=self.aiming.clock_restarts))
         for item in told:
             if not self.news.send(item):  # type: ignore[arg-type]  # every item is one of FromHotNews
                 self._dropped += 1
@@ -270,7 +283,7 @@ class Hot:
 def _prefer() -> None:
     """Ahead of everything else on this machine, where that is allowed; the loop never spins."""
     with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(20))
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(20))  # a stream's reader is no such thing
     gc.collect()
     gc.freeze()
     gc.disable()

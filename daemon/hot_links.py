@@ -2,7 +2,7 @@
 
 from daemon.firing import Firing
 from daemon.ipc import FromHotOrder
-from daemon.tracker_doors import door_to
+from daemon.tracker_doors import Door
 from drivers.protocols import Line, Step, Tracker
 from drivers.transport import Pipe
 from drivers.values import NotThere, TrackerChanged, TrackerEvent, TrackerState
@@ -13,10 +13,10 @@ FAR_NS = 1 << 62
 
 
 class TrackerLink:
-    """The link to the camera, TCP or serial, reopened for as long as it takes."""
+    """The link to the tracker, reopened for as long as it takes."""
 
-    def __init__(self, driver: Tracker, endpoint: str) -> None:
-        self._door = door_to(endpoint)
+    def __init__(self, driver: Tracker, door: Door) -> None:
+        self.door = door
         self._driver = driver
         self._pipe: Pipe | None = None
         self._driver_ns = 0  # when the driver, or a new attempt, is due
@@ -25,21 +25,21 @@ class TrackerLink:
 
     @property
     def wake_ns(self) -> int:
-        return min(self._driver_ns, self._door.wake_ns)
+        return min(self._driver_ns, self.door.wake_ns)
 
     def reads(self) -> list[int]:
         return [] if self._pipe is None else [self._pipe.fd]
 
     def writes(self) -> list[int]:
         if self._pipe is None:
-            opening = self._door.opening()
+            opening = self.door.opening()
             return [] if opening is None else [opening]
         return [self._pipe.fd] if self._pipe.has_unsent else []
 
     def open(self, now_ns: int) -> None:
         """Begin to connect; never waits."""
         try:
-            self._door.open(now_ns)
+            self.door.open(now_ns)
         except NotThere:
             self._fail(now_ns)
             return
@@ -53,7 +53,7 @@ class TrackerLink:
                 self._turn_unconnected(ready, now_ns, events)
             elif self._pipe.fd in ready and self._pipe.has_unsent:
                 self._pipe.flush()
-            self._door.turn(now_ns)
+            self.door.turn(now_ns)
         except NotThere as error:
             self._lose(error.what, now_ns, events)
         if self._pipe is not None and self._pipe.fd in ready:
@@ -76,8 +76,8 @@ class TrackerLink:
 
     def _turn_unconnected(self, ready: set[int], now_ns: int, events: list[TrackerEvent]) -> None:
         """Raises NotThere."""
-        if self._door.opening() is not None:
-            self._pipe = self._door.enter(ready, now_ns)
+        if self.door.opening() is not None:
+            self._pipe = self.door.enter(ready, now_ns)
             if self._pipe is not None:
                 self._failures = 0
                 self._take(self._driver.connected(now_ns), now_ns, events)
@@ -93,7 +93,7 @@ class TrackerLink:
             self._lose("the camera takes no more bytes", now_ns, events)
         elif step.line is not None:
             try:
-                self._door.change(step.line, now_ns)
+                self.door.change(step.line, now_ns)
             except NotThere as error:
                 self._lose(error.what, now_ns, events)
 
@@ -109,7 +109,7 @@ class TrackerLink:
         self._failures += 1
 
     def _close(self) -> None:
-        self._door.close()
+        self.door.close()
         self._pipe = None
 
 

@@ -74,10 +74,31 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     hot_age_ms: float | None
 
 
+class ErrorNumbers(Message, frozen=True, kw_only=True):
+    """The numbers of a coil error once more: smoothed for a screen, or each one's expected error (1 sigma). Null: not known."""
+
+    distance_to_target_mm: float | None = None
+    target_error_mm: float | None = None
+    angular_error_deg: float | None = None
+    twist_error_deg: float | None = None
+    lateral_mm: float | None = None
+    lateral_x_mm: float | None = None
+    lateral_y_mm: float | None = None
+    gap_mm: float | None = None
+    tilt_x_deg: float | None = None
+    tilt_y_deg: float | None = None
+    rotation_total_deg: float | None = None
+    beam_x_mm: float | None = None
+    beam_y_mm: float | None = None
+    beam_depth_mm: float | None = None
+    scalp_gap_mm: float | None = None
+
+
 class CoilErrorBody(Message, frozen=True, kw_only=True):
     """Where the coil is against its target, at one camera exposure. Every number is null when it cannot be known.
 
-    The first four are the operator's known numbers; signs as documented in the wire protocol.
+    The first four are the operator's known numbers; signs as documented in the wire protocol. `displayed` is the same smoothed, for
+    screens alone; `sigma` is by how much each number is expected to be wrong.
     """
 
     frame_number: int | None
@@ -99,7 +120,10 @@ class CoilErrorBody(Message, frozen=True, kw_only=True):
     beam_x_mm: float | None = None
     beam_y_mm: float | None = None
     beam_depth_mm: float | None = None
+    scalp_gap_mm: float | None = None
     expected_error_mm: float | None = None  # 1 sigma of the registration at the target
+    displayed: ErrorNumbers | None = None
+    sigma: ErrorNumbers | None = None
 
 
 class CoilPoseBody(Message, frozen=True, kw_only=True):
@@ -122,6 +146,52 @@ class ToolsBody(Message, frozen=True, kw_only=True):
     remedy: str
     frame_hz: float | None
     tools: tuple[ToolBody, ...]
+
+
+class TrackerBody(Message, frozen=True, kw_only=True):
+    """How well the tracker has served over the last `period_s`: frames, those that never came, latency, clock, jitter at rest."""
+
+    kind: str
+    period_s: float
+    frame_hz: float | None
+    measured_hz: float | None
+    frames: int
+    frames_skipped: int
+    frames_skipped_total: int
+    news_lost_total: int
+    latency_ms_p50: float | None
+    latency_ms_p99: float | None
+    latency_ms_max: float | None
+    longest_gap_ms: float | None
+    clock_fitted: bool
+    clock_bound_ms: float | None
+    clock_drift_ppm: float | None
+    clock_restarts: int
+    head_jitter_mm: float | None
+    coil_jitter_mm: float | None
+    coil_in_head_jitter_mm: float | None
+
+
+class PulseBody(Message, frozen=True, kw_only=True):
+    """Where the coil was at one pulse: its pose interpolated to the pulse's time between two exposures.
+
+    `how`: interpolated; nearest (only one exposure is near); none. `pose_age_ms`: from the nearer exposure to the pulse. `good`: both
+    poses seen well, no further apart than poses may be.
+    """
+
+    grant_no: int
+    train: int
+    burst: int
+    pulse: int
+    at_ns: int
+    how: str
+    pose_age_ms: float | None
+    pose_span_ms: float | None
+    fit_rms_mm: float | None
+    good: bool
+    coil_in_mri_mm: Vector | None
+    mri_from_coil_wxyz: Quaternion | None
+    error: ErrorNumbers | None
 
 
 class Reason(Message, frozen=True, kw_only=True):
@@ -279,6 +349,8 @@ TOPICS: dict[str, type[Message]] = {
     "v1/coil/error": CoilErrorBody,
     "v1/coil/pose": CoilPoseBody,
     "v1/tools": ToolsBody,
+    "v1/tracker": TrackerBody,
+    "v1/pulse": PulseBody,
     "v1/gate": GateBody,
     "v1/stim": StimBody,
     "v1/train": TrainBody,

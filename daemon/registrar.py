@@ -67,6 +67,7 @@ class Registrar:
             target_in_mri_mm=target.cortical_target_in_mri_mm,
             limits=treatment.on_target,
             registration_expires_ns=self.expires_ns,
+            scalp=treatment.scalp_patch,
         )
 
     # ---- frames ----

@@ -214,7 +214,9 @@ class Looking:
             self._setup_due = self._setup_due or f"the handle of tool {samples.lost_handle!r} is unoccupied"
         self.told_ns = now_ns
         self._telling.change(TrackerState.TRACKING)
-        self._telling.events.append(TrackerFrame(frame_number=frame_number, received_ns=received_ns, tools=samples.tools))
+        self._telling.events.append(
+            TrackerFrame(frame_number=frame_number, received_ns=received_ns, tools=samples.tools, skipped=skipped or 0)
+        )
 
     def _note_status(self, status: int) -> None:
         """Tell each system status bit once when it rises. Bits that stood at the first reply are no change of tools."""

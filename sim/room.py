@@ -24,6 +24,7 @@ from sim.room_door import DoorError, RoomDoor
 from sim.room_files import SOCKET, STIMULATOR, TRUTH, BadRoom, Chair, ensure_roms, known_camera_port, write_chair
 from sim.room_plan import NoPlan, ensure_plan, planned_target
 from sim.room_stage import Patient, Stage
+from sim.room_tracker import CAMERA, KINDS, NoTracker, name_tracker, streaming
 from sim.room_unit import MODELS, RoomUnit, chair_lines, make_unit
 from sim.thumb import Thumb
 from sim.truth import TruthLog
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--uncalibrated", action="store_true", help="pointer and coil are yet to be calibrated: the chair's file names the bench instead"
     )
+    parser.add_argument("--tracker", choices=KINDS, default=CAMERA, help="how the chair's tracker speaks (default: %(default)s)")
     add_thumb_arguments(parser)
     parser.add_argument("--protocol", action="append", metavar="NAME", help=f"make a plan for it; repeatable (default: {DEFAULT_PROTOCOL})")
 
@@ -68,13 +70,19 @@ def main(given: argparse.Namespace) -> int:
             with _devices(folder, world, patient, given) as (camera, stimulator, chair):
                 people, bench = People(world, given.seed), BenchHands(world, given.seed)
                 stage = Stage(world, people, bench, patient, camera, stimulator, time.monotonic_ns)
-                _tell(folder, chair, camera, plans[0])
-                door.run_forever(stage.act)
+                with contextlib.ExitStack() as streams:
+                    where = _endpoint(camera)
+                    if given.tracker != CAMERA:
+                        stream = streams.enter_context(streaming(given.tracker, folder, world, given.rate, given.seed))
+                        name_tracker(chair, stream.section)
+                        stage.tracker, where = stream.source, stream.endpoint
+                    _tell(folder, chair, where, plans[0])
+                    door.run_forever(stage.act)
     except Leave:
         return OK
     except (NoPlan, BadRoom) as error:
         return _complain(BAD_DATA, str(error))
-    except DoorError as error:
+    except (DoorError, NoTracker) as error:
         return _complain(UNAVAILABLE, str(error))
     except OSError as error:
         return _complain(CANNOT_CREATE, f"{given.dir}: {error}. Choose another --dir.")
@@ -119,12 +127,12 @@ def _endpoint(camera: CameraSim) -> str:
     return "tcp://{}:{}".format(*camera.endpoint)
 
 
-def _tell(folder: Path, chair: Path, camera: CameraSim, plan: Path) -> None:
+def _tell(folder: Path, chair: Path, tracker: str, plan: Path) -> None:
     line = {
         "ready": True,
         "dir": str(folder),
         "config": str(chair),
-        "camera": _endpoint(camera),
+        "camera": tracker,
         "stimulator": str(folder / STIMULATOR),
         "truth": str(folder / TRUTH),
         "room": str(folder / SOCKET),

@@ -39,8 +39,8 @@ def known_camera_port(folder: Path) -> int | None:
     if not path.exists():
         return None
     try:
-        endpoint = tomllib.loads(path.read_text(encoding="utf-8"))["tracker"]["endpoint"]
-        return int(str(endpoint).rpartition(":")[2])
+        tracker = tomllib.loads(path.read_text(encoding="utf-8"))["tracker"]
+        return int(str(tracker["endpoint"]).rpartition(":")[2]) if tracker["kind"] == "ndi" else None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadRoom(f"{path}: not a chair file of a simulated room ({error}). Remove it or name another --dir.") from error
 

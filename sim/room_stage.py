@@ -7,6 +7,8 @@ import msgspec
 
 from sim import room_acts as ask
 from sim.bench_hands import BenchHands
+from sim.igtl_tracker import IgtlServer
+from sim.lsl_tracker import LslSource
 from sim.ndi_sim import CameraSim
 from sim.room_acts import Answer
 from sim.room_unit import RoomUnit
@@ -44,7 +46,8 @@ class Stage:
         clock: Callable[[], int],
     ) -> None:
         self._world, self._people, self._patient = world, people, patient
-        self._camera, self._stimulator = camera, stimulator
+        self.tracker: CameraSim | IgtlServer | LslSource = camera  # the one that the chair's file names
+        self._stimulator = stimulator
         self._clock = clock
         self._bench = bench
 
@@ -125,7 +128,7 @@ class Stage:
             case ask.PowerCycle():
                 stimulator.power_cycle()
             case ask.CameraFault(name=name, value=value):
-                switch(self._camera.faults, name, value)
+                switch(self.tracker.faults, name, value)
             case ask.StimulatorFault(name=name, value=value):
                 switch(stimulator.faults, name, value)
 

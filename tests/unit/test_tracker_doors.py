@@ -65,7 +65,7 @@ def turn(link: TrackerLink, now_ns: int) -> list[TrackerEvent]:
 
 def opened(pty: PtyPort) -> tuple[TrackerLink, Script]:
     driver = Script()
-    link = TrackerLink(driver, f"serial:{pty.endpoint}")
+    link = TrackerLink(driver, door_to(f"serial:{pty.endpoint}"))
     link.open(0)
     driver.next = Step(wake_ns=5 * SECOND, send=b"TSTOP:2C14\r")
     turn(link, 1)
@@ -109,7 +109,7 @@ def test_the_port_is_locked_while_the_link_is_open_and_free_afterwards(pty: PtyP
 def test_a_port_that_another_program_owns_is_tried_again_until_it_is_free(pty: PtyPort) -> None:
     other = open_serial(pty.endpoint, 9600)
     driver = Script()
-    link = TrackerLink(driver, f"serial:{pty.endpoint}")
+    link = TrackerLink(driver, door_to(f"serial:{pty.endpoint}"))
     link.open(0)
     turn(link, 1)
     assert driver.calls == [] and link.wake_ns == SECOND // 2
@@ -194,7 +194,7 @@ def test_an_address_where_nobody_listens_is_lost_with_a_reason_and_tried_again()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     driver = Script()
-    link = TrackerLink(driver, f"tcp://127.0.0.1:{port}")
+    link = TrackerLink(driver, door_to(f"tcp://127.0.0.1:{port}"))
     link.open(0)
     deadline_s = time.monotonic() + 10.0
     events: list[TrackerEvent] = []

@@ -10,6 +10,7 @@ import numpy as np
 
 from calibration.frames import Transform
 from daemon.aiming import Aiming
+from daemon.dating import CameraDating
 from daemon.gate import NEEDS_TARGET, START_RULES, Veto, View, vetoes
 from daemon.ipc import Aim
 from daemon.on_target import TargetLimits
@@ -65,7 +66,7 @@ class GatedRoom(VirtualRoom):
         self.looks: list[Look] = []
         self.published: list[tuple[int, bool]] = []  # frame number, on target
         self.good: list[tuple[int, int]] = []  # when a frame with head and coil both good was told, and its true exposure
-        self.aiming = Aiming(Transform("coiltool", "coil", np.eye(4)), round(LATENCY_MS * MS))
+        self.aiming = Aiming(Transform("coiltool", "coil", np.eye(4)), CameraDating(round(LATENCY_MS * MS)))
         x, y, z = COIL_IN_HEAD_MM
         target = (*IDENTITY[:2], (0.0, 0.0, 1.0, z), IDENTITY[3])
         self.aiming.take_aim(

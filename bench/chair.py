@@ -16,8 +16,8 @@ def latency_ms(rate_hz: int) -> float:
     return LATENCY_MS.get(rate_hz, SLOWEST_LATENCY_MS)
 
 
-def write_chair(folder: Path, camera: str, stimulator: Path, rate_hz: int, unit: Unit) -> Path:
-    """FOLDER/chair.toml and the files it names; returns its path."""
+def write_chair(folder: Path, camera: str, stimulator: Path, rate_hz: int, unit: Unit, mode: str = "bx") -> Path:
+    """FOLDER/chair.toml and the files it names; returns its path. `mode`: by polling, which every camera can."""
     for name, rom in ROOM_ROMS.items():
         (folder / f"{name}.rom").write_bytes(rom)
     now = datetime.now(UTC).replace(microsecond=0)
@@ -34,6 +34,7 @@ signed_by = "bench"
 [tracker]
 kind = "ndi"
 endpoint = "{camera}"
+mode = "{mode}"
 latency_ms = {latency_ms(rate_hz)}
 frame_hz = {float(rate_hz)}
 

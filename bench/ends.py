@@ -35,7 +35,8 @@ class CameraEnd:
 
     def __init__(self, place: Place, rate_hz: int, noise_mm: float, seed: int) -> None:
         self._place = place
-        self._camera = Camera(Device(place, rate_hz, time.monotonic_ns, latency_ms=latency_ms(rate_hz), noise_mm=noise_mm, seed=seed))
+        device = Device(place, rate_hz, time.monotonic_ns, latency_ms=latency_ms(rate_hz), noise_mm=noise_mm, seed=seed)
+        self._camera = Camera(device, time.monotonic_ns)
         self._reader = CommandReader()
         self._newest: int | None = None
         self.listener = socket.create_server(("127.0.0.1", 0))

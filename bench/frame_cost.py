@@ -11,12 +11,18 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 from bench.chair import latency_ms, write_chair
 from bench.floors import prefer, prefer_none
 from bench.options import Options
 from bench.place import Place
 from bench.table import Row, print_rows, us
 from bench.units import MAGVENTURE
+from calibration.frames import Transform
+from calibration.scalp_patch import ScalpPatch, patch_of
+from calibration.surface import Surface
+from calibration.surface_files import read_surface
 from daemon import ipc
 from daemon.config import load_config
 from daemon.devices import make_tracker
@@ -38,6 +44,7 @@ BUDGET = (("p50", 100.0),)
 TOTAL = "bytes in to gate decided"
 PARTS = ("driver, bytes to frame", "aiming, frame to verdict", "gate, view and rules", TOTAL, "packing the news")
 SHOWN = 14
+SCALP = Path(__file__).parents[1] / "sim" / "data" / "scalp_20k.surf.gii"
 
 
 class Line:
@@ -46,12 +53,17 @@ class Line:
     def __init__(self, place: Place, tracker: Tracker) -> None:
         self.now_ns = time.monotonic_ns()
         self.tracker = tracker
-        self._camera = Camera(Device(place, RATE_HZ, lambda: self.now_ns, latency_ms=latency_ms(RATE_HZ), noise_mm=0.05))
+        device = Device(place, RATE_HZ, lambda: self.now_ns, latency_ms=latency_ms(RATE_HZ), noise_mm=0.05)
+        self._camera = Camera(device, lambda: self.now_ns)
         self._reader = CommandReader()
         self._step = tracker.connected(self.now_ns)
 
     def next_reply(self) -> bytes:
-        """The camera's answer to what the driver sent last; time goes on until it has something to say."""
+        """What the camera pushes, or answers to what the driver sent last; time goes on until there is something."""
+        push_ns = self._camera.next_push_ns()
+        if push_ns is not None and not self._step.send:
+            self.now_ns = max(self.now_ns, push_ns)
+            return b"".join(pushed for _, pushed in self._camera.pushes())
         while not self._step.send:
             self.now_ns = max(self.now_ns, self._step.wake_ns)
             self._step = self.tracker.tick(self.now_ns)
@@ -65,8 +77,13 @@ class Line:
 
 def run(options: Options) -> None:
     frames = options.count_or(FRAMES)
+    for mode in ("bx", "stream"):
+        _run_mode(mode, frames)
+
+
+def _run_mode(mode: str, frames: int) -> None:
     with tempfile.TemporaryDirectory(prefix="atmsd-bench-") as folder:
-        place, hot, line = _build(Path(folder))
+        place, hot, line = _build(Path(folder), mode)
         place.put(line.now_ns, on_target=True)
         gc.collect()
         gc.disable()  # as in the hot process, and ahead of others as it is
@@ -83,7 +100,7 @@ def run(options: Options) -> None:
         "the budget is for our own work, at full warmth; after a sleep the processor's caches have to be filled anew.",
         "packing: what is told to the daemon, after the stimulator's bytes were written.",
     )
-    print_rows("frame_cost: own Python for one frame", rows, notes)
+    print_rows(f"frame_cost: own Python for one frame by {mode.upper()}", rows, notes)
     _print_profile(profile, frames)
 
 
@@ -92,9 +109,9 @@ def _rows(when: str, costs: tuple[list[int], ...], budget: tuple[tuple[str, floa
     return [Row(f"{when}: {name}", us(spent), "us", budget if name == TOTAL else ()) for name, spent in named]
 
 
-def _build(folder: Path) -> tuple[Place, Hot, Line]:
+def _build(folder: Path, mode: str) -> tuple[Place, Hot, Line]:
     """A hot process's innards with a registration, on channels that nobody reads."""
-    config = load_config(write_chair(folder, "tcp://127.0.0.1:1", folder / "stimulator", RATE_HZ, MAGVENTURE))
+    config = load_config(write_chair(folder, "tcp://127.0.0.1:1", folder / "stimulator", RATE_HZ, MAGVENTURE, mode))
     ends = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(4)]
     beats: ipc.Channel[ipc.ToHotBeat] = ipc.Channel(ends[0][0], ipc.ToHotBeat)
     orders: ipc.Channel[ipc.ToHotOrder] = ipc.Channel(ends[1][0], ipc.ToHotOrder)
@@ -109,9 +126,16 @@ def _build(folder: Path) -> tuple[Place, Hot, Line]:
             target_in_mri_mm=(target[0][3] + 1.0, target[1][3] + 1.0, target[2][3] - 15.0),
             limits=config.on_target,
             registration_expires_ns=time.monotonic_ns() + 3600 * 10**9,
+            scalp=_patch(target),
         )
     )
     return place, hot, Line(place, make_tracker(config))
+
+
+def _patch(target: tuple[tuple[float, ...], ...]) -> ScalpPatch:
+    """The room's head around the target, as a plan brings it."""
+    mesh = read_surface(SCALP)
+    return patch_of(Surface.from_mesh(mesh.vertices_mm, mesh.faces), Transform("mri", "coil", np.array(target)))
 
 
 def _measure(

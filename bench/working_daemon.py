@@ -44,7 +44,7 @@ class Work:
             state_rev=lambda: 0,
             dispatch=_dispatch,
         )
-        self._telling = Telling(self._bus, "bench")
+        self._telling = Telling(self._bus, "bench", "ndi")
         self._ledger_file = folder / "ledger.sqlite"
 
     async def run(self) -> None:

@@ -1,9 +1,11 @@
-"""When a camera frame was exposed, on the host's monotonic clock, from its number and the time its bytes were read.
+"""When a frame was exposed, on the host's monotonic clock: from its number, its sender's stamp, or LSL's exchange of times.
 
 Owns the fit of one clock on another; reads no clock, knows no device.
 """
 
 from collections import deque
+
+import msgspec
 
 WRAP = 1 << 32  # frame numbers are 32 bits
 HALF_WRAP = WRAP // 2
@@ -16,6 +18,21 @@ CRYSTAL_DRIFT = 100e-6  # of camera and host, together
 LARGEST_DRIFT = CRYSTAL_DRIFT + 500e-6  # and the most by which Linux slews its monotonic clock (adjtimex, MAXFREQ)
 LARGEST_SLOPE_ERROR = 2.0 * CRYSTAL_DRIFT  # of a stated frame rate: what the slope itself may learn
 SLOPE_GAIN = 0.25  # share of a found slope error that is put right at each renewal
+
+
+class ClockState(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of another clock against the host's monotonic one; None: not known, or no such clock.
+
+    `bound_ns`: a date is wrong by no more, if the stated latency is right. `drift_ppm`: + where the other clock is slow.
+    """
+
+    is_fitted: bool
+    bound_ns: int | None = None
+    drift_ppm: float | None = None
+    offset_ns: int | None = None  # the host's clock less the other one
+
+
+UNFITTED = ClockState(is_fitted=False)
 
 
 class FrameClock:
@@ -37,7 +54,7 @@ class FrameClock:
 
     def restart(self, frame_hz: float) -> None:
         """Forget everything: frames from now on do not continue the earlier ones, or come at another rate."""
-        self._period = 1e9 / frame_hz
+        self._period = self._stated_period = 1e9 / frame_hz
         self._bucket = max(1, round(BUCKET_NS / self._period))
         self._window = round(WINDOW_NS / self._period)
         self._number: int | None = None
@@ -69,6 +86,12 @@ class FrameClock:
             return None
         self._exposed_ns = self._origin_ns + round(self._line_at(self._index)) - self._latency_ns
         return self._exposed_ns
+
+    @property
+    def state(self) -> ClockState:
+        if self._number is None or not self._is_fitted:
+            return UNFITTED
+        return ClockState(is_fitted=True, bound_ns=self.bound_ns, drift_ppm=1e6 * (self._slope / self._stated_period - 1.0))
 
     # ---- a fit's life ------------------------------------------------------------------------------------------------
 
@@ -138,3 +161,126 @@ class FrameClock:
         largest = LARGEST_SLOPE_ERROR * self._period
         if abs(found) <= largest:
             self._slope = min(max(self._slope + SLOPE_GAIN * found, self._period - largest), self._period + largest)
+
+
+# ---- sources that stream --------------------------------------------------------------------------------------------
+
+
+class ArrivalClock:
+    """For a source without a clock of its own: exposed no earlier than its stated worst latency before its bytes came."""
+
+    def __init__(self, worst_latency_ns: int) -> None:
+        self._worst_latency_ns = worst_latency_ns
+
+    def add(self, received_ns: int) -> int:
+        return received_ns - self._worst_latency_ns
+
+    @property
+    def state(self) -> ClockState:
+        return ClockState(is_fitted=True, bound_ns=self._worst_latency_ns)
+
+
+class StampClock:
+    """For a sender that stamps its frames by a clock that nobody compares with ours.
+
+    The least delay from stamp to arrival within the last seconds is what a message takes at the least; what waited longer is dated by
+    its stamp and comes out as old as it is. `worst_latency_ns` is stated: from exposure to the arrival of a message that did not wait.
+    """
+
+    bound_ns = round(LARGEST_DRIFT * WINDOW_NS)
+    """Dates are too early by no more than this besides, for as fast as clocks drift and are slewed."""
+
+    def __init__(self, worst_latency_ns: int) -> None:
+        self._worst_latency_ns = worst_latency_ns
+        self.restart()
+
+    def restart(self) -> None:
+        self._least: deque[tuple[int, int]] = deque()  # least delay of each piece of time: when the piece began (stamp), ns
+        self._first_ns = self._last_ns = 0
+
+    def add(self, stamp_ns: int, received_ns: int) -> int | None:
+        """When the frame was exposed (host monotonic); None before half a second of frames.
+
+        A stamp from behind, and one beyond the window, begin a new fit.
+        """
+        if not self._least or not 0 <= stamp_ns - self._last_ns <= WINDOW_NS:
+            self._least.clear()
+            self._first_ns = stamp_ns
+        self._last_ns = stamp_ns
+        delay_ns = received_ns - stamp_ns
+        if not self._least or stamp_ns - self._least[-1][0] >= BUCKET_NS:
+            self._least.append((stamp_ns, delay_ns))
+        elif delay_ns < self._least[-1][1]:
+            self._least[-1] = (self._least[-1][0], delay_ns)
+        while self._least[0][0] < stamp_ns - WINDOW_NS:
+            self._least.popleft()
+        if not self._is_fitted:
+            return None
+        return stamp_ns + self._offset_ns - self._worst_latency_ns
+
+    @property
+    def _is_fitted(self) -> bool:
+        return bool(self._least) and self._last_ns - self._first_ns >= FIT_NS
+
+    @property
+    def _offset_ns(self) -> int:
+        return min(delay_ns for _, delay_ns in self._least)
+
+    @property
+    def state(self) -> ClockState:
+        if not self._is_fitted:
+            return UNFITTED
+        return ClockState(
+            is_fitted=True, bound_ns=self._worst_latency_ns + self.bound_ns, drift_ppm=self._drift_ppm(), offset_ns=self._offset_ns
+        )
+
+    def _drift_ppm(self) -> float | None:
+        """From the least delays of the window's halves, once it is full."""
+        half = len(self._least) // 2
+        pieces = list(self._least)
+        if pieces[-1][0] - pieces[0][0] < 3 * WINDOW_NS // 4:
+            return None
+        earlier, later = (min(part, key=lambda piece: piece[1]) for part in (pieces[:half], pieces[half:]))
+        return 1e6 * (later[1] - earlier[1]) / (later[0] - earlier[0])
+
+
+DRIFT_AFTER_NS = 20_000_000_000  # of exchanges: within less, their noise is larger than what clocks drift
+
+
+class ExchangeClock:
+    """For a sender whose clock is compared with ours from time to time, as LSL does: an offset, and by how much it may be wrong.
+
+    A date is taken early by the whole of that, and by what clocks may have drifted since the last exchange; and never later than the
+    arrival allows. `worst_latency_ns` is stated: from exposure to the sender's stamp, or to the arrival if that is later.
+    """
+
+    def __init__(self, worst_latency_ns: int) -> None:
+        self._worst_latency_ns = worst_latency_ns
+        self.restart()
+
+    def restart(self) -> None:
+        self._offset_ns: int | None = None
+        self._renewed_ns = self._first_ns = self._first_offset_ns = 0
+        self._bound_ns = 0
+
+    def add(self, stamp_ns: int, received_ns: int, host_minus_source_ns: int | None, bound_ns: int | None) -> int | None:
+        """When the frame was exposed (host monotonic); None while no times have been exchanged."""
+        if host_minus_source_ns is None or bound_ns is None:
+            self.restart()
+            return None
+        if self._offset_ns is None:
+            self._first_ns, self._first_offset_ns = received_ns, host_minus_source_ns
+        if host_minus_source_ns != self._offset_ns:
+            self._offset_ns, self._renewed_ns = host_minus_source_ns, received_ns
+        self._bound_ns = bound_ns + round(LARGEST_DRIFT * (received_ns - self._renewed_ns))
+        return min(stamp_ns + host_minus_source_ns - self._bound_ns, received_ns) - self._worst_latency_ns
+
+    @property
+    def state(self) -> ClockState:
+        if self._offset_ns is None:
+            return UNFITTED
+        elapsed_ns = self._renewed_ns - self._first_ns
+        drift_ppm = None if elapsed_ns < DRIFT_AFTER_NS else 1e6 * (self._offset_ns - self._first_offset_ns) / elapsed_ns
+        return ClockState(
+            is_fitted=True, bound_ns=self._worst_latency_ns + self._bound_ns, drift_ppm=drift_ppm, offset_ns=self._offset_ns
+        )

@@ -18,6 +18,7 @@ POINTS_LIMIT = 4
 FRE_LIMIT_MM = 1.0
 RESIDUAL_LIMIT_MM = 1.5
 TOUCH_ERROR_MM = 0.5  # RMS in 3-D of touching an engraved point
+FACE_ERROR_LIMIT_MM = 1.0  # expected at the centre of the face: points that lie all to one side leave it to a long lever
 FACE_CENTRE_LIMIT_MM = 2.0
 
 
@@ -27,6 +28,8 @@ class CoilRefusal(enum.StrEnum):
     TOO_FEW_POINTS = "too_few_points"
     FRE_HIGH = "fre_high"
     POINT_OFF = "point_off"
+    ILL_CONDITIONED = "ill_conditioned"
+    FACE_UNCERTAIN = "face_uncertain"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +41,15 @@ class CoilCalibration:
     residuals_mm: tuple[float, ...]
     fre_mm: float
     face_error_mm: float  # 1 sigma expected at the centre of the face
+    is_well_spread: bool  # the points do not lie nearly on a line
+
+    def guided_refusals(self) -> tuple[CoilRefusal, ...]:
+        """Everything against accepting one collected live: the residuals, and that the points fix the coil at all."""
+        holds = {
+            CoilRefusal.ILL_CONDITIONED: self.is_well_spread,
+            CoilRefusal.FACE_UNCERTAIN: self.face_error_mm <= FACE_ERROR_LIMIT_MM,
+        }
+        return self.refusals() + tuple(refusal for refusal, is_met in holds.items() if not is_met)
 
     def refusals(self) -> tuple[CoilRefusal, ...]:
         """Everything against accepting it; empty means accept."""
@@ -71,6 +83,7 @@ def calibrate_coil(model_in_coil_mm: Mapping[str, ArrayLike], touched_mm: Mappin
         residuals_mm=tuple(fit.residuals_mm.tolist()),
         fre_mm=fit.fre_mm,
         face_error_mm=float(landmark_target_error_mm(model, np.zeros(3), TOUCH_ERROR_MM)[0]),
+        is_well_spread=not fit.warnings,
     )
 
 

@@ -13,6 +13,7 @@ import msgspec
 from calibration.frames import Transform, Xyz
 
 if TYPE_CHECKING:  # the hot process needs no meshes, and no scipy
+    from calibration.scalp_patch import ScalpPatch
     from calibration.surface import Surface
 
 UNDEFINED_SINE = 1e-6  # below this length a direction seen along itself is rounding
@@ -39,7 +40,7 @@ class CoilError(msgspec.Struct, frozen=True, kw_only=True):
     beam_x_mm: float | None
     beam_y_mm: float | None
     beam_depth_mm: float | None
-    scalp_gap_mm: float | None = None  # + free air; not computed in every frame
+    scalp_gap_mm: float | None = None  # + free air; None where no scalp is known, and beyond its patch
 
 
 def coil_error(
@@ -47,14 +48,15 @@ def coil_error(
     mri_from_coil: Transform,
     cortical_target_in_mri_mm: Xyz | None,
     scalp: "Surface | None" = None,
+    patch: "ScalpPatch | None" = None,
 ) -> CoilError:
     """All numbers of a coil pose against a target's (both with y away from the handle, z into the head).
 
     The first four agree with 1346 samples of a Brainsight 2.5 export to 0.002 mm and 0.005 degrees. With a scalp (MRI
-    coordinates) its gap is measured too, which takes milliseconds.
+    coordinates) its gap is measured too, which takes milliseconds; with a patch of it around the target, microseconds.
     """
     beam_mm = None if cortical_target_in_mri_mm is None else _seen_by(mri_from_coil, cortical_target_in_mri_mm)
-    error = _numbers(mri_from_target.inverse() @ mri_from_coil, beam_mm)
+    error = _numbers(mri_from_target.inverse() @ mri_from_coil, beam_mm, patch)
     if scalp is None:
         return error
     gap_mm = scalp.gap_along_mm(mri_from_coil.translation_mm, mri_from_coil.rotation[:, 2])
@@ -69,6 +71,7 @@ class CoilChain:
     mri_from_head: Transform
     coiltool_from_coil: Transform
     cortical_target_in_head_mm: Xyz | None
+    patch: "ScalpPatch | None" = None
 
     @classmethod
     def prepare(
@@ -77,22 +80,30 @@ class CoilChain:
         coiltool_from_coil: Transform,
         mri_from_target: Transform,
         cortical_target_in_mri_mm: Xyz | None,
+        patch: "ScalpPatch | None" = None,
     ) -> Self:
         """`mri_from_target` is the planned coil pose. Raises FrameMismatch for transforms between other frames."""
         _refuse_other_frames(mri_from_head, coiltool_from_coil, mri_from_target)
         target = cortical_target_in_mri_mm
         target_in_head = None if target is None else _seen_by(mri_from_head, target)
-        return cls(mri_from_target.inverse() @ mri_from_head, mri_from_head, coiltool_from_coil, target_in_head)
+        return cls(mri_from_target.inverse() @ mri_from_head, mri_from_head, coiltool_from_coil, target_in_head, patch)
 
     def error(self, tracker_from_head: Transform, tracker_from_coiltool: Transform) -> CoilError:
         """Coil against target from two poses of one tracker frame; where the camera stands cancels."""
-        head_from_coil = self._head_from_coil(tracker_from_head, tracker_from_coiltool)
-        target = self.cortical_target_in_head_mm
-        return _numbers(self.target_from_head @ head_from_coil, None if target is None else _seen_by(head_from_coil, target))
+        return self._error(self._head_from_coil(tracker_from_head, tracker_from_coiltool))
 
     def mri_from_coil(self, tracker_from_head: Transform, tracker_from_coiltool: Transform) -> Transform:
         """Where the coil is in MRI coordinates, from two poses of one tracker frame."""
         return self.mri_from_head @ self._head_from_coil(tracker_from_head, tracker_from_coiltool)
+
+    def both(self, tracker_from_head: Transform, tracker_from_coiltool: Transform) -> tuple[CoilError, Transform]:
+        """`error` and `mri_from_coil` for little more than the price of one."""
+        head_from_coil = self._head_from_coil(tracker_from_head, tracker_from_coiltool)
+        return self._error(head_from_coil), self.mri_from_head @ head_from_coil
+
+    def _error(self, head_from_coil: Transform) -> CoilError:
+        target = self.cortical_target_in_head_mm
+        return _numbers(self.target_from_head @ head_from_coil, None if target is None else _seen_by(head_from_coil, target), self.patch)
 
     def _head_from_coil(self, tracker_from_head: Transform, tracker_from_coiltool: Transform) -> Transform:
         return tracker_from_head.inverse() @ tracker_from_coiltool @ self.coiltool_from_coil
@@ -112,7 +123,7 @@ def _seen_by(outer_from_inner: Transform, point_mm: Xyz) -> Xyz:
     return a * x + d * y + g * z, b * x + e * y + h * z, c * x + f * y + i * z
 
 
-def _numbers(target_from_coil: Transform, beam_mm: Xyz | None) -> CoilError:
+def _numbers(target_from_coil: Transform, beam_mm: Xyz | None, patch: "ScalpPatch | None") -> CoilError:
     """Plain floats and atan2 throughout: acos loses eight digits near 0 and fails on 1 + rounding."""
     (r00, r01, r02, x), (r10, r11, r12, y), (r20, r21, r22, z), _ = target_from_coil.matrix.tolist()
     aim_x, aim_y, _ = _seen_by(target_from_coil, (0.0, 0.0, 0.0)) if beam_mm is None else beam_mm
@@ -135,6 +146,7 @@ def _numbers(target_from_coil: Transform, beam_mm: Xyz | None) -> CoilError:
         beam_x_mm=None if beam_mm is None else beam_mm[0],
         beam_y_mm=None if beam_mm is None else beam_mm[1],
         beam_depth_mm=None if beam_mm is None else beam_mm[2],
+        scalp_gap_mm=None if patch is None else patch.gap_mm(x, y, z, r02, r12, r22),
     )
 
 

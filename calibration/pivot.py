@@ -21,6 +21,7 @@ WIDE_SPAN_DEG = 60.0
 FRAMES_LIMIT_IF_WIDE = 60
 OUTLIER_MADS = 3.0
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
+TRIMMINGS = 2
 DROPPED_LIMIT = 0.20
 
 
@@ -82,20 +83,22 @@ def fit_pivot(tracker_from_pointer: ArrayLike) -> PivotFit:
 
 
 def calibrate_pointer(tracker_from_pointer: ArrayLike) -> PivotFit:
-    """The fit to all poses (N, 4, 4) but those far off the rest, which are dropped once: the tip slipped there.
+    """The fit to all poses (N, 4, 4) but those far off the rest, which are dropped: the tip slipped there, or was on its way.
 
-    Ask `refusals` before using it. Raises NoPivot: rank_deficient, too_many_outliers.
+    Dropped at most twice, since frames far out hide nearer ones. Ask `refusals` before using it. Raises NoPivot: rank_deficient,
+    too_many_outliers.
     """
-    poses = np.asarray(tracker_from_pointer, dtype=np.float64).reshape(-1, 4, 4)
-    lengths_mm = np.linalg.norm(_solve(poses).residuals_mm, axis=1)
-    median_mm = np.median(lengths_mm)
-    spread_mm = MAD_TO_SIGMA * np.median(np.abs(lengths_mm - median_mm))
-    is_kept = lengths_mm <= median_mm + OUTLIER_MADS * spread_mm
-    dropped = int((~is_kept).sum())
-    if dropped > DROPPED_LIMIT * len(poses):
-        what = f"In {dropped} of {len(poses)} frames the tip was not where it was in the others"
+    given = kept = np.asarray(tracker_from_pointer, dtype=np.float64).reshape(-1, 4, 4)
+    for _ in range(TRIMMINGS):
+        lengths_mm = np.linalg.norm(_solve(kept).residuals_mm, axis=1)
+        median_mm = np.median(lengths_mm)
+        spread_mm = MAD_TO_SIGMA * np.median(np.abs(lengths_mm - median_mm))
+        kept = kept[lengths_mm <= median_mm + OUTLIER_MADS * spread_mm]
+    dropped = len(given) - len(kept)
+    if dropped > DROPPED_LIMIT * len(given):
+        what = f"In {dropped} of {len(given)} frames the tip was not where it was in the others"
         raise NoPivot("too_many_outliers", 6, what, "Hold the tip in its divot and turn the pointer more slowly.")
-    return _described(poses[is_kept], _solve(poses[is_kept]), dropped)
+    return _described(kept, _solve(kept), dropped)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

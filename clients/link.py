@@ -18,6 +18,11 @@ from clients.telemetry import Received, Telemetry
 from daemon.messages import (
     API_VERSION,
     METHODS,
+    CalibrateDoneResult,
+    CalibrateListResult,
+    CalibrateShowResult,
+    CalibrateStarted,
+    CalibrateTouchResult,
     Done,
     Error,
     ErrorCode,
@@ -25,6 +30,7 @@ from daemon.messages import (
     HelloResult,
     Message,
     OpenPlanResult,
+    QaReportResult,
     RegistrationResult,
     Request,
     SnapshotResult,
@@ -53,6 +59,7 @@ Plain = Literal[
     "hold",
     "resume",
     "close",
+    "calibrate_cancel",
     "mt_arm",
     "mt_hotspot",
     "mt_confirm",
@@ -236,6 +243,18 @@ class Link:
     def call(self, method: Literal["take_lease"], timeout_s: float = ..., *, name: str) -> Done: ...
     @overload
     def call(self, method: Literal["acknowledge_alarm"], timeout_s: float = ..., *, id: str, name: str) -> Done: ...
+    @overload
+    def call(self, method: Literal["calibrate_start"], timeout_s: float = ..., **params: object) -> CalibrateStarted: ...
+    @overload
+    def call(self, method: Literal["calibrate_touch"], timeout_s: float = ..., *, point: str) -> CalibrateTouchResult: ...
+    @overload
+    def call(self, method: Literal["calibrate_end"], timeout_s: float = ...) -> CalibrateDoneResult: ...
+    @overload
+    def call(self, method: Literal["calibrate_list"], timeout_s: float = ...) -> CalibrateListResult: ...
+    @overload
+    def call(self, method: Literal["calibrate_show"], timeout_s: float = ..., *, tool: str, version: int) -> CalibrateShowResult: ...
+    @overload
+    def call(self, method: Literal["qa_report"], timeout_s: float = ..., *, name: str) -> QaReportResult: ...
     @overload
     def call(self, method: Plain, timeout_s: float = ...) -> Done: ...
     @overload

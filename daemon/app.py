@@ -20,13 +20,16 @@ from daemon import ipc
 from daemon.alarms import Alarms, utc_text
 from daemon.bus import Bus, BusUnavailable
 from daemon.bus_requests import Call
+from daemon.calibration_files import History
+from daemon.calibrations import Calibrations
+from daemon.calibrator import Calibrator
 from daemon.chair_memory import ChairMemory
 from daemon.commands import Commands
 from daemon.config import Config, chair_file, load_config
 from daemon.core import Core
 from daemon.ledger import LedgerError
 from daemon.lifeline import Lifeline, Note
-from daemon.messages import ALARM_TOPIC, AlarmBody, Error, Message, Priority, Step
+from daemon.messages import ALARM_TOPIC, AlarmBody, CalibrationBody, Error, Message, Priority, Step
 from daemon.mt_chair import Step as SearchStep
 from daemon.mt_core import ThresholdCore
 from daemon.muscle import muscle_of
@@ -77,10 +80,12 @@ class App:
             state_rev=lambda: self.core.state.rev,
             dispatch=self._dispatch,
         )
-        self.telling = Telling(self.bus, config.chair.name)
+        self.telling = Telling(self.bus, config.chair.name, config.tracker.kind)
         self.alarms = Alarms(self._tell_alarm)
         self.record = Record.open(config, self._on_ledger_trouble)
-        self.registrar = Registrar(config, self._tell_registration)
+        self.calibrations = Calibrations(config, History(chair_file(config, "calibration")), time.time)
+        self.calibrator = Calibrator(self.calibrations, self._tell_calibration, time.monotonic_ns)
+        self.registrar = Registrar(self.calibrations.tip_in_pointer_mm, self._tell_registration)
         self.memory = ChairMemory(chair_file(config, "state.json"), config.site.timezone)
         self.core = Core(self._beats, self._orders, self.record, self.alarms, self._tell_state, self._beat_now)
         self.threshold = ThresholdCore(
@@ -94,7 +99,17 @@ class App:
             self._beat_now,
         )
         self.commands = Commands(
-            config, self.core, self.record, self.registrar, self.telling, self.alarms, self.memory, self._orders, self.threshold
+            config,
+            self.core,
+            self.record,
+            self.registrar,
+            self.telling,
+            self.alarms,
+            self.memory,
+            self._orders,
+            self.threshold,
+            self.calibrations,
+            self.calibrator,
         )
         self._hot_heard_ns: int | None = None
         self._suspicion: str | None = None
@@ -122,6 +137,7 @@ class App:
                 tasks.create_task(self.core.run_lease())
                 tasks.create_task(self.threshold.run_ledger())
                 tasks.create_task(self.threshold.run_lease())
+                tasks.create_task(self.calibrator.run())
                 tasks.create_task(self._beat())
                 tasks.create_task(self._watch_clock())
                 tasks.create_task(self._watch_end())
@@ -148,6 +164,7 @@ class App:
             text = f"the stimulator was found {' and '.join(words)} at the start and was disarmed"
             self.alarms.raise_("found_armed", Priority.HIGH, text, "Check what it gave before.")
         self._tell_state()
+        self.calibrator.tell()
 
     async def _beat(self) -> None:
         """Beats, clocks and what is due, twenty times a second."""
@@ -183,6 +200,7 @@ class App:
     def _watch_operator(self) -> None:
         if self.commands.operator is not None:
             return
+        self.calibrator.cancel()
         if self.core.state.step is Step.DELIVER:
             self.core.happen(HoldAsked(why=("operator_absent",)))
         if self.threshold.is_armed:
@@ -190,6 +208,7 @@ class App:
 
     def _tell_due(self, now_ns: int) -> None:
         self.telling.tell_loss(now_ns)
+        self.telling.tell_stats(now_ns)
         if now_ns >= self._next_tell_ns:
             self._next_tell_ns = now_ns + TELL_NS
             self._tell_state()
@@ -265,10 +284,14 @@ class App:
 
     def _on_orders(self) -> None:
         for packet in self._orders.drain():
+            if isinstance(packet, ipc.BurstPlaced):
+                self.telling.tell_pulses(packet)
+                continue
             if not self.threshold.hear(packet):
                 self.core.hear(packet)
             if isinstance(packet, ipc.Hello):
                 self.threshold.run_id = packet.run_id
+                self.commands.hand_over_calibration()
                 self.commands.send_aim()
         self._unread(self._orders)
 
@@ -279,6 +302,7 @@ class App:
                 case ipc.FrameNews():
                     self.telling.on_frame(item, now_ns)
                     self.registrar.frame(item)
+                    self.calibrator.frame(item)
                 case ipc.GateNews():
                     self.telling.gate = item
                     self.telling.tell_gate(self.core.state, now_ns)
@@ -288,6 +312,8 @@ class App:
                     self.telling.on_stim(item, now_ns)
                 case ipc.TrackerNews():
                     self.telling.on_tracker(item)
+                case ipc.ClockNews():
+                    self.telling.stats.on_clock(item)
         self._unread(self._news)
 
     def _unread(self, channel: ipc.Channel[ipc.HotBeat] | ipc.Channel[ipc.FromHotOrder] | ipc.Channel[ipc.FromHotNews]) -> None:
@@ -325,6 +351,10 @@ class App:
         else:
             remedy = "Check the time source; two people then confirm the clock with `atmsd ledger confirm-clock`."
             self.alarms.raise_("clock_suspect", Priority.LOW, f"{suspicion}: no session starts", remedy)
+
+    def _tell_calibration(self, body: CalibrationBody) -> None:
+        is_in_use = not any(tool.refused for tool in body.in_use)
+        self.bus.publish("v1/calibration", body, severity=Priority.NONE if is_in_use else Priority.LOW)
 
     def _tell_registration(self) -> None:
         self.bus.publish("v1/registration", self.registrar.body())

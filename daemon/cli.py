@@ -13,7 +13,14 @@ import typer
 from daemon.config import Config, ConfigError, chair_file, load_config
 
 EX_USAGE, EX_UNAVAILABLE, EX_SOFTWARE, EX_CONFIG = 64, 69, 70, 78
-HANDED_OVER = {"demo": ("sim", "demo"), "sim": ("sim",), "watch": ("clients.watch",), "mt": ("clients.mt",)}
+HANDED_OVER = {
+    "demo": ("sim", "demo"),
+    "sim": ("sim",),
+    "watch": ("clients.watch",),
+    "mt": ("clients.mt",),
+    "calibrate": ("clients.calibrate",),
+    "qa": ("clients.qa",),
+}
 PARSER_USAGE = 2  # the parser's own exit code for words it does not know
 DISARM_NS = 3_000_000_000
 
@@ -124,6 +131,8 @@ def _mount() -> None:
         ("demo", "The whole room in one command, simulated."),
         ("sim", "Simulated devices: camera, magventure, room."),
         ("watch", "Print telemetry, one JSON line per update."),
+        ("calibrate", "Calibrate pointer or coil, and say which calibration is used, through the running daemon."),
+        ("qa", "Check how well tracker and pointer find points: jitter, spread, known distances."),
         ("mt", "Find a patient's motor threshold, pulse by pulse, through the running daemon."),
     ):
         app.command(name, help=text, add_help_option=False)(lambda: None)

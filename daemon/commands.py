@@ -14,8 +14,11 @@ from calibration.bad_input import BadInput
 from daemon import ipc, operator_lease
 from daemon.alarms import Alarms
 from daemon.bus_requests import Call
+from daemon.calibration_commands import CalibrationCommands
+from daemon.calibrations import Calibrations
+from daemon.calibrator import Calibrator
 from daemon.chair_memory import ChairMemory
-from daemon.config import SIMULATION_ONLY, Config
+from daemon.config import SIMULATION_ONLY, Config, tracker_is_here
 from daemon.core import Core
 from daemon.day import REASON_TEXT
 from daemon.ledger import LedgerError, Refused
@@ -73,12 +76,16 @@ class Commands:
         memory: ChairMemory,
         orders: ipc.Channel[ipc.FromHotOrder],
         threshold: ThresholdCore,
+        calibrations: Calibrations,
+        calibrator: Calibrator,
     ) -> None:
         self._config, self._core, self._record, self._registrar = config, core, record, registrar
         self._telling, self._alarms, self._memory, self._orders = telling, alarms, memory, orders
         self.lease: OperatorLease = operator_lease.FREE
         self.dose: DoseBody | None = None
         self._threshold = threshold
+        self._calibrations, self._calibrator = calibrations, calibrator
+        self._calibrating = CalibrationCommands(config, core, calibrations, calibrator, record, self)
         self._busy: str | None = None
         self._test_no = 0
         self._does: dict[str, Callable[[Call], Awaitable[Result]]] = {
@@ -99,7 +106,8 @@ class Commands:
             "resume": self._resume,
             "close": self._close,
             "acknowledge_alarm": self._acknowledge_alarm,
-        } | MtCommands(config, core, threshold, record, telling, self).does
+        }
+        self._does |= MtCommands(config, core, threshold, record, telling, self).does | self._calibrating.does
 
     @property
     def operator(self) -> str | None:
@@ -140,6 +148,8 @@ class Commands:
             return refuse(ErrorCode.WRONG_STEP, f"{call.method} is not possible in step {state.step}", f"It is possible in: {steps}.")
         if self._threshold.is_open and call.method in ("open_plan", "arm", "test_hardware_stop"):
             return refuse(ErrorCode.WRONG_STEP, "a search for the motor threshold holds the chair", "Finish or close it first.")
+        if self._calibrator.is_open and call.method in ("open_plan", "arm", "test_hardware_stop", "mt_open", "mt_arm"):
+            return refuse(ErrorCode.WRONG_STEP, "a calibration holds the chair", "End or cancel it first.")
         if self._busy is not None:
             return refuse(ErrorCode.BUSY, f"{self._busy} is still at work", "Wait for its answer.", retryable=True)
         return None
@@ -238,7 +248,30 @@ class Commands:
         aim = self._registrar.aim()
         accepted = self._registrar.accepted
         self._telling.expected_error_mm = None if aim is None or accepted is None else accepted.expected_error_mm
+        self._telling.errors.display.aim(aim)
         self._orders.send(ipc.ClearAim() if aim is None else aim)
+
+    # ---- calibrations ----
+
+    def is_chair_free(self) -> bool:
+        """No session, no search for a threshold, nothing being armed or opened."""
+        return self._core.state.session_id is None and not self._threshold.is_open and self._busy is None
+
+    def hand_over_calibration(self) -> None:
+        """Tell the hot process which calibration of the coil is in use now; nothing where the chair's file says it."""
+        calibrated = self._calibrations.for_hot()
+        if calibrated is not None:
+            self._orders.send(calibrated)
+
+    def forget_registration(self) -> None:
+        """What was touched with the old pointer no longer counts."""
+        self._registrar.reset()
+        self.send_aim()
+        self._core.happen(Unregistered())
+
+    def tracker_name(self) -> str:
+        seen = self._telling.identity
+        return "unknown" if seen is None else f"{seen.model} {seen.serial}, firmware {seen.firmware}, {seen.frame_hz:g} Hz"
 
     async def _touch_landmark(self, call: Call) -> Result:
         landmark = cast(TouchParams, call.params).landmark
@@ -319,14 +352,13 @@ class Commands:
     def simulated(self) -> bool:
         """Both devices have proved to be our simulators: by what they say and by where they are."""
         stim, identity, port = self._telling.stim, self._telling.identity, self._config.stimulator.port
-        host = self._config.tracker.endpoint.removeprefix("tcp://").rpartition(":")[0]
         return (
             stim is not None
             and stim.simulated
             and os.path.realpath(port).startswith("/dev/pts/")
             and identity is not None
             and identity.serial.startswith("SIM-")
-            and host in ("127.0.0.1", "localhost")
+            and tracker_is_here(self._config)
         )
 
     def stop_untested(self) -> Error | None:
@@ -355,6 +387,8 @@ class Commands:
             return refuse(ErrorCode.WRONG_STEP, "no plan is open", "Open one first.")
         if (refused := self._cannot_arm(treatment)) is not None:
             return refused
+        if (why := await self._calibrating.look_again()) is not None:
+            return refuse(ErrorCode.CALIBRATION_REFUSED, why, "See `atmsd calibrate list`; calibrate, or accept a calibration.")
         core = self._core
         core.operator_name, core.refusal = self.operator or "unknown", None
         core.device_serial = None if self._telling.stim is None else f"{self._telling.stim.model} {self._telling.stim.serial}"

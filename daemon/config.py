@@ -6,16 +6,19 @@ Paths are relative to the file. Safety limits come from here alone, never from f
 import re
 import tomllib
 import zoneinfo
-from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
 
+from daemon.config_tools import CalibrationSection, QualitySection, ToolsSection, bench_faults, tool_faults
 from daemon.limits import Layer, LimitFault, merge, product_layer
 from daemon.on_target import TargetLimits, loosened
 from daemon.sections import Section
 from daemon.stimulator_section import StimulatorSection, absolute_stimulator, stimulator_faults
+from daemon.tracker_doors import is_local
+from daemon.tracker_sections import IgtlTracker, LslTracker, Tracker, stream_faults
+from drivers.ndi_line import BAUD_CODES
 
 
 class ConfigError(Exception):
@@ -56,45 +59,19 @@ class SiteSection(Section, frozen=True, kw_only=True):
     required: tuple[str, ...] = ()
 
 
-class TrackerSection(Section, frozen=True, kw_only=True):
-    """`latency_ms`: exposure to the first moment its pose can be read; taken off every arrival."""
+class TrackerSection(Tracker, frozen=True, kw_only=True, tag="ndi"):
+    """An NDI camera. `latency_ms`: exposure to the first moment its pose can be read; taken off every arrival, as is the time on a serial
+    line.
 
-    kind: Literal["ndi"]
+    `mode`: how poses are asked for; `auto` goes by what the camera says of itself. `baud` and `handshake`: of a serial endpoint.
+    """
+
     endpoint: str
+    mode: Literal["auto", "stream", "bx2", "bx", "tx"] = "auto"
+    baud: int = 115200
+    handshake: bool = False
     latency_ms: float
     frame_hz: float | None = None
-    max_fit_rms_mm: float = 0.35
-
-
-class HeadTool(Section, frozen=True, kw_only=True):
-    rom: Path
-
-
-class PointerTool(Section, frozen=True, kw_only=True):
-    """`tip_in_pointer_mm` comes from pivot calibration."""
-
-    rom: Path
-    tip_in_pointer_mm: tuple[float, float, float]
-
-
-class CoilTool(Section, frozen=True, kw_only=True):
-    """`coiltool_from_coil`: 4 x 4, rows, mm, from coil calibration, valid until the date given."""
-
-    rom: Path
-    coiltool_from_coil: tuple[
-        tuple[float, float, float, float],
-        tuple[float, float, float, float],
-        tuple[float, float, float, float],
-        tuple[float, float, float, float],
-    ]
-    calibrated_utc: str
-    valid_until_utc: str
-
-
-class ToolsSection(Section, frozen=True, kw_only=True):
-    head: HeadTool
-    pointer: PointerTool
-    coil: CoilTool
 
 
 class EmgSection(Section, frozen=True, kw_only=True):
@@ -138,12 +115,14 @@ class LimitsSection(Section, frozen=True, kw_only=True):
 class Config(Section, frozen=True, kw_only=True):
     chair: ChairSection
     site: SiteSection
-    tracker: TrackerSection
+    tracker: TrackerSection | LslTracker | IgtlTracker
     tools: ToolsSection
     stimulator: StimulatorSection
     network: NetworkSection = NetworkSection()
     ledger: LedgerSection = LedgerSection()
     emg: EmgSection | None = None
+    calibration: CalibrationSection = CalibrationSection()
+    qa: QualitySection = QualitySection()
     limits: LimitsSection = LimitsSection()
     on_target: TargetLimits = TargetLimits()
 
@@ -151,6 +130,7 @@ class Config(Section, frozen=True, kw_only=True):
 Kind = TypeVar("Kind")
 SIMULATION_ONLY = "simulation only"
 CHAIR_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # it becomes part of file names
+TRACKER_ENDPOINT = re.compile(r"tcp://([^:/\s]+|\[[0-9a-fA-F:]+\]):\d+|serial:.+")
 LOOPBACK = re.compile(r"tcp://(127\.\d+\.\d+\.\d+|\[::1\]|localhost):\d+|ipc://.+")
 
 
@@ -177,6 +157,12 @@ def chair_file(config: Config, suffix: str) -> Path:
         return config.ledger.state / f"{config.chair.name}.{suffix}"
     file = Path(config.ledger.url.removeprefix("sqlite:///"))
     return file.with_name(f"{file.name}.{config.chair.name}.{suffix}")
+
+
+def tracker_is_here(config: Config) -> bool:
+    """Whether the chair's file names a tracker on this very machine. Of a stream, its reader says so in the sender's serial."""
+    tracker = config.tracker
+    return isinstance(tracker, LslTracker) or is_local(tracker.endpoint)
 
 
 def _section_faults(table: dict[str, object]) -> list[str]:
@@ -212,22 +198,33 @@ def _absolute(config: Config, folder: Path) -> Config:
         return path if path.is_absolute() else folder / path
 
     replace = msgspec.structs.replace
+    coil, plate, block = config.tools.coil, config.tools.plate, config.qa.block
+
+    def rom_here(rom: Path | None) -> Path | None:
+        return None if rom is None else here(rom)
+
     tools = ToolsSection(
-        head=replace(config.tools.head, rom=here(config.tools.head.rom)),
-        pointer=replace(config.tools.pointer, rom=here(config.tools.pointer.rom)),
-        coil=replace(config.tools.coil, rom=here(config.tools.coil.rom)),
+        head=replace(config.tools.head, rom=rom_here(config.tools.head.rom)),
+        pointer=replace(config.tools.pointer, rom=rom_here(config.tools.pointer.rom)),
+        coil=replace(coil, rom=rom_here(coil.rom), drawing=None if coil.drawing is None else here(coil.drawing)),
+        plate=None if plate is None else replace(plate, rom=rom_here(plate.rom)),
     )
     url = config.ledger.url
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).is_absolute():
         url = f"sqlite:///{folder / url.removeprefix('sqlite:///')}"
+    tracker = config.tracker
+    if isinstance(tracker, TrackerSection) and tracker.endpoint.removeprefix("serial:") not in ("", tracker.endpoint):
+        tracker = replace(tracker, endpoint=f"serial:{here(Path(tracker.endpoint.removeprefix('serial:')))}")
     site = config.site if config.site.folder is None else replace(config.site, folder=here(config.site.folder))
     state = None if config.ledger.state is None else here(config.ledger.state)
     return replace(
         config,
         site=site,
+        tracker=tracker,
         tools=tools,
         stimulator=absolute_stimulator(config.stimulator, folder),
         ledger=replace(config.ledger, url=url, state=state),
+        qa=replace(config.qa, block=None if block is None else here(block)),
         network=NetworkSection(
             commands=_absolute_ipc(config.network.commands, folder), telemetry=_absolute_ipc(config.network.telemetry, folder)
         ),
@@ -281,32 +278,30 @@ def _limit_faults(config: Config) -> list[str]:
 
 
 def _device_faults(config: Config) -> list[str]:
-    stimulator, tracker = config.stimulator, config.tracker
-    faults = [
-        f"[tools.{name}].rom: {rom} does not exist; copy the tool definition there"
-        for name, rom in (("head", config.tools.head.rom), ("pointer", config.tools.pointer.rom), ("coil", config.tools.coil.rom))
-        if not rom.is_file()
-    ]
-    for key in ("calibrated_utc", "valid_until_utc"):
-        if not _is_moment(getattr(config.tools.coil, key)):
-            faults.append(f"[tools.coil].{key}: write a moment with its zone, such as 2026-01-31T12:00:00Z")
-    faults += stimulator_faults(stimulator)
+    faults = _tracker_faults(config) + tool_faults(config.tools) + bench_faults(config.calibration, config.qa)
+    faults += stimulator_faults(config.stimulator)
     if config.emg is not None and not (config.emg.channel >= 0 and 10.0 <= config.emg.threshold_uv <= 1000.0):
         faults.append("[emg].channel, threshold_uv: a channel from 0, and 10 to 1000 uV")
-    if not 0.0 <= tracker.latency_ms <= 100.0:
-        faults.append("[tracker].latency_ms: 0 to 100")
-    if not re.fullmatch(r"tcp://[^:/]+:\d+", tracker.endpoint):
-        faults.append("[tracker].endpoint: write tcp://HOST:PORT")
-    if not 0.0 < tracker.max_fit_rms_mm <= 1.0:
-        faults.append("[tracker].max_fit_rms_mm: above 0, at most 1")
     return faults
 
 
-def _is_moment(text: str) -> bool:
-    try:
-        return datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
-        return False
+def _tracker_faults(config: Config) -> list[str]:
+    tracker, tools = config.tracker, config.tools
+    faults = [] if 0.0 < tracker.max_fit_rms_mm <= 1.0 else ["[tracker].max_fit_rms_mm: above 0, at most 1"]
+    if not isinstance(tracker, TrackerSection):
+        return faults + stream_faults(tracker)
+    if not 0.0 <= tracker.latency_ms <= 100.0:
+        faults.append("[tracker].latency_ms: 0 to 100")
+    if not TRACKER_ENDPOINT.fullmatch(tracker.endpoint):
+        faults.append("[tracker].endpoint: write tcp://HOST:PORT, or serial:/dev/NAME for a camera on a serial line")
+    if tracker.baud not in BAUD_CODES:
+        faults.append(f"[tracker].baud: one of {', '.join(map(str, BAUD_CODES))}")
+    for name, tool in tools.by_name().items():
+        if tool.rom is None:
+            faults.append(f"[tools.{name}].rom: missing; an NDI camera needs the tool's definition")
+        elif not tool.rom.is_file():
+            faults.append(f"[tools.{name}].rom: {tool.rom} does not exist; copy the tool definition there")
+    return faults
 
 
 def _network_faults(config: Config) -> list[str]:

@@ -1,23 +1,63 @@
-"""Which driver and which line stand for which entry of the chair file. Nothing here opens a port."""
+"""Which driver, which line and which clock stand for which entry of the chair file. Nothing here opens a port."""
 
-from daemon.config import Config
+from daemon.config import Config, TrackerSection
+from daemon.dating import CameraDating, Dating, ExchangeDating, StampDating
+from daemon.hot_links import TrackerLink
+from daemon.reader_door import ReaderDoor
 from daemon.stimulator_section import MagstimSection
+from daemon.tracker_doors import door_to
+from daemon.tracker_sections import LslTracker as LslSection
 from drivers import magstim, magventure
+from drivers.igtl import IgtlTracker
+from drivers.lsl_tracker import LslTracker
 from drivers.magstim import MagstimStimulator
 from drivers.magstim_unlock import read_unlock_code
 from drivers.magventure import MagVentureStimulator
 from drivers.ndi import NdiTracker
+from drivers.ndi_line import SerialWish
+from drivers.ndi_ways import Way
 from drivers.protocols import Line, Stimulator, Tracker
 from drivers.transport import SerialLine
 
 
 def make_tracker(config: Config) -> Tracker:
-    tools = {
-        "head": config.tools.head.rom.read_bytes(),
-        "pointer": config.tools.pointer.rom.read_bytes(),
-        "coil": config.tools.coil.rom.read_bytes(),
-    }
-    return NdiTracker(tools, frame_hz=config.tracker.frame_hz, where=config.tracker.endpoint)
+    section = config.tracker
+    if isinstance(section, TrackerSection):
+        tools = {name: tool.rom.read_bytes() for name, tool in config.tools.by_name().items() if tool.rom is not None}
+        return NdiTracker(
+            tools,
+            section.frame_hz,
+            section.endpoint,
+            way=None if section.mode == "auto" else Way(section.mode),
+            serial=SerialWish(baud=section.baud, handshake=section.handshake) if section.endpoint.startswith("serial:") else None,
+        )
+    names = {name: section.tools[name] for name in ("head", "pointer", "coil")}
+    if isinstance(section, LslSection):
+        return LslTracker(
+            section.stream,
+            names,
+            stated_rms_mm=section.stated_rms_mm,
+            least_confidence=section.least_confidence,
+            frame_hz=section.frame_hz,
+        )
+    return IgtlTracker(names, frame_hz=section.frame_hz or 0.0, stated_rms_mm=section.stated_rms_mm, where=section.endpoint)
+
+
+def make_tracker_link(config: Config) -> TrackerLink:
+    """The wire to the tracker, not open yet."""
+    section = config.tracker
+    if isinstance(section, LslSection):
+        return TrackerLink(make_tracker(config), ReaderDoor())
+    return TrackerLink(make_tracker(config), door_to(section.endpoint))
+
+
+def make_dating(config: Config) -> Dating:
+    """How its frames are dated."""
+    section = config.tracker
+    if isinstance(section, TrackerSection):
+        return CameraDating(round(section.latency_ms * 1e6))
+    worst_latency_ns = round(section.worst_latency_ms * 1e6)
+    return ExchangeDating(worst_latency_ns) if isinstance(section, LslSection) else StampDating(worst_latency_ns)
 
 
 def make_stimulator(config: Config) -> Stimulator:

@@ -15,23 +15,22 @@ import sys
 import time
 import traceback
 import uuid
-from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-
-from calibration.frames import Transform
 from daemon.aiming import Aiming
+from daemon.calibration_in_force import CalibrationInForce
 from daemon.config import Config, load_config
-from daemon.devices import make_stimulator, make_tracker, stimulator_line
+from daemon.devices import make_dating, make_stimulator, make_tracker_link, stimulator_line
 from daemon.firing import Firing
 from daemon.gate import BEAT_RUN_NS, STARTS, View, off_target_parts, vetoes
-from daemon.hot_links import StimulatorLink, TrackerLink
+from daemon.hot_links import StimulatorLink
 from daemon.ipc import (
     Aim,
     Arm,
+    Calibrated,
     Channel,
     ClearAim,
+    ClockNews,
     DaemonBeat,
     FromHotOrder,
     GateNews,
@@ -48,6 +47,7 @@ from daemon.ipc import (
     channel_from_fd,
 )
 from daemon.lifeline import Lifeline
+from daemon.pulse_places import PulsePlaces
 from daemon.train_account import bursts_seen
 from drivers.values import ClockRestart, TrackerAlert, TrackerChanged, TrackerFrame, TrackerIdentity, TrackerState
 
@@ -55,6 +55,7 @@ TURN_NS = 20_000_000  # silence is an event: the loop turns at least this often
 BEAT_NS = 20_000_000
 GATE_NEWS_NS = 100_000_000  # the gate's reasons are told on change, and this often anyway
 STIM_NEWS_NS = 250_000_000
+CLOCK_NEWS_NS = 1_000_000_000
 FAREWELL_NS = 500_000_000  # time to confirm the disarm when leaving
 EX_OK, EX_SOFTWARE, EX_IO = 0, 70, 74
 UNSENT_FACTS = 64  # facts waiting for room: beyond a few the record is not open and nothing may start
@@ -68,16 +69,16 @@ class Hot:
     ) -> None:
         self.run_id = uuid.uuid4().hex
         self.beats, self.orders, self.news, self.life = beats, orders, news, life
-        coiltool_from_coil = Transform("coiltool", "coil", np.array(config.tools.coil.coiltool_from_coil, dtype=np.float64))
-        self.aiming = Aiming(coiltool_from_coil, round(config.tracker.latency_ms * 1e6))
+        self.calibration = CalibrationInForce.at_start(config.tools.coil)
+        self.aiming = Aiming(self.calibration.coiltool_from_coil, make_dating(config))
         self.firing = Firing(make_stimulator(config), self.run_id, self._pose_now)
-        self.tracker = TrackerLink(make_tracker(config), config.tracker.endpoint)
+        self.tracker = make_tracker_link(config)
         self.stimulator = StimulatorLink(self.firing, stimulator_line(config))
+        self.places = PulsePlaces(config.tracker.max_fit_rms_mm)
         self._config = config
-        self._calibration_expires_utc_ns = round(datetime.fromisoformat(config.tools.coil.valid_until_utc).timestamp() * 1e9)
         self._beat: DaemonBeat | None = None
         self._facts: list[FromHotOrder] = [Hello(run_id=self.run_id)]
-        self._next_beat_ns = self._next_gate_ns = self._next_stim_ns = 0
+        self._next_beat_ns = self._next_gate_ns = self._next_stim_ns = self._next_clock_ns = 0
         self._told: tuple[object, ...] = ()
         self._dropped = 0
         self._identity: TrackerIdentity | None = None
@@ -114,6 +115,8 @@ class Hot:
             self.firing.driver.may_keep_alive(self._beat.made_ns + BEAT_RUN_NS)
         self.firing.tick(view, now_ns)
         self._facts += self.stimulator.write(now_ns)
+        self.places.follow(self.firing.train)
+        self._facts += self.places.placed(now_ns)
         self._publish(frames, view, now_ns)
 
     def _listen(self, ready: set[int], now_ns: int) -> None:
@@ -139,16 +142,31 @@ class Hot:
         match order:
             case Aim():
                 self.aiming.take_aim(order)
+                self.places.aim(order, self.aiming.mri_from_target)
             case ClearAim():
                 self.aiming.take_aim(None)
+                self.places.aim(None, None)
                 if not self.firing.armed and not self.firing.busy:
                     gc.collect()  # between sessions, never within one
+            case Calibrated():
+                self._calibrate(order, now_ns)
             case Arm():
                 self.firing.order_arm(order, now_ns)
             case TestStop():
                 self.firing.order_test(order, now_ns)
             case Grant():
                 self.firing.order_grant(order, now_ns)
+
+    def _calibrate(self, order: Calibrated, now_ns: int) -> None:
+        """Taken at rest only: what changes under an arm ends the arm, and no calibration is in force until one is handed over at rest."""
+        at_rest = self.firing.arm is None and not self.firing.busy
+        after = self.calibration.handed_over(order, at_rest=at_rest)
+        if after == self.calibration:
+            return
+        if not at_rest:
+            self.firing.stop("the coil's calibration was changed", now_ns)
+        self.calibration = after
+        self.aiming.calibrate(after.coiltool_from_coil)
 
     def _look(self, ready: set[int], now_ns: int) -> list[object]:
         """Every frame in order; the gate then sees the last."""
@@ -157,6 +175,8 @@ class Hot:
             match event:
                 case TrackerFrame():
                     told.append(self.aiming.frame(event, self._dropped))
+                    aiming = self.aiming
+                    self.places.frame(aiming.exposed_ns, aiming.mri_from_coil, aiming.worst_fit_mm, aiming.flagged)
                 case ClockRestart(frame_hz=frame_hz):
                     self.aiming.restart_clock(frame_hz)
                 case TrackerIdentity():
@@ -181,7 +201,7 @@ class Hot:
             flagged=aiming.flagged,
             max_fit_rms_mm=self._config.tracker.max_fit_rms_mm,
             registration_expires_ns=None if aiming.aim is None else aiming.aim.registration_expires_ns,
-            calibration_expires_ns=self._calibration_expires_utc_ns - wall_minus_mono_ns,
+            calibration_expires_ns=self.calibration.expires_ns(wall_minus_mono_ns),
             on_target=aiming.on_target,
             stim=firing.driver.report,
             prepared=firing.driver.prepared,
@@ -213,6 +233,9 @@ class Hot:
         if now_ns >= self._next_stim_ns:
             self._next_stim_ns = now_ns + STIM_NEWS_NS
             told.append(StimNews(report=report))
+        if now_ns >= self._next_clock_ns:
+            self._next_clock_ns = now_ns + CLOCK_NEWS_NS
+            told.append(ClockNews(state=self.aiming.clock, restarts=self.aiming.clock_restarts))
         for item in told:
             if not self.news.send(item):  # type: ignore[arg-type]  # every item is one of FromHotNews
                 self._dropped += 1
@@ -260,7 +283,7 @@ class Hot:
 def _prefer() -> None:
     """Ahead of everything else on this machine, where that is allowed; the loop never spins."""
     with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(20))
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(20))  # a stream's reader is no such thing
     gc.collect()
     gc.freeze()
     gc.disable()

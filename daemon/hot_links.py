@@ -1,63 +1,68 @@
 """The hot process's two wires: descriptors, reconnection and what is left to write. No decision is made here."""
 
-import socket
-
 from daemon.firing import Firing
 from daemon.ipc import FromHotOrder
+from daemon.tracker_doors import Door
 from drivers.protocols import Line, Step, Tracker
-from drivers.transport import Pipe, connect_error, connect_tcp
+from drivers.transport import Pipe
 from drivers.values import NotThere, TrackerChanged, TrackerEvent, TrackerState
 
 BACK_OFF_NS = (500_000_000, 1_000_000_000, 2_000_000_000, 5_000_000_000)  # between attempts at the camera
-CONNECT_NS = 2_000_000_000
 PORT_RETRY_NS = 500_000_000
 FAR_NS = 1 << 62
 
 
 class TrackerLink:
-    """One TCP connection to the camera, reopened for as long as it takes."""
+    """The link to the tracker, reopened for as long as it takes."""
 
-    def __init__(self, driver: Tracker, endpoint: str) -> None:
-        host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
-        self._host, self._port = host, int(port)
+    def __init__(self, driver: Tracker, door: Door) -> None:
+        self.door = door
         self._driver = driver
-        self._socket: socket.socket | None = None
         self._pipe: Pipe | None = None
+        self._driver_ns = 0  # when the driver, or a new attempt, is due
         self._failures = 0
         self.state = TrackerState.CONNECTING
-        self.wake_ns = 0
+
+    @property
+    def wake_ns(self) -> int:
+        return min(self._driver_ns, self.door.wake_ns)
 
     def reads(self) -> list[int]:
         return [] if self._pipe is None else [self._pipe.fd]
 
     def writes(self) -> list[int]:
-        if self._socket is not None and self._pipe is None:
-            return [self._socket.fileno()]
-        return [self._pipe.fd] if self._pipe is not None and self._pipe.has_unsent else []
+        if self._pipe is None:
+            opening = self.door.opening()
+            return [] if opening is None else [opening]
+        return [self._pipe.fd] if self._pipe.has_unsent else []
 
     def open(self, now_ns: int) -> None:
         """Begin to connect; never waits."""
         try:
-            self._socket = connect_tcp(self._host, self._port)
+            self.door.open(now_ns)
         except NotThere:
             self._fail(now_ns)
             return
-        self.wake_ns = now_ns + CONNECT_NS
+        self._driver_ns = FAR_NS
 
     def turn(self, ready: set[int], now_ns: int) -> list[TrackerEvent]:
         """Read, tick and write once; what the camera said, in order."""
         events: list[TrackerEvent] = []
-        if self._pipe is None:
-            self._turn_unconnected(ready, now_ns, events)
-        elif self._pipe.fd in ready and self._pipe.has_unsent:
-            self._pipe.flush()
+        try:
+            if self._pipe is None:
+                self._turn_unconnected(ready, now_ns, events)
+            elif self._pipe.fd in ready and self._pipe.has_unsent:
+                self._pipe.flush()
+            self.door.turn(now_ns)
+        except NotThere as error:
+            self._lose(error.what, now_ns, events)
         if self._pipe is not None and self._pipe.fd in ready:
             data = self._pipe.read()
             if data is None:
                 self._lose("the camera closed the connection", now_ns, events)
             elif data:
                 self._take(self._driver.feed(data, now_ns), now_ns, events)
-        if self._pipe is not None and now_ns >= self.wake_ns:
+        if self._pipe is not None and now_ns >= self._driver_ns:
             self._take(self._driver.tick(now_ns), now_ns, events)
         for event in events:
             if isinstance(event, TrackerChanged):
@@ -70,27 +75,27 @@ class TrackerLink:
         self._close()
 
     def _turn_unconnected(self, ready: set[int], now_ns: int, events: list[TrackerEvent]) -> None:
-        if self._socket is not None and self._socket.fileno() in ready:
-            why = connect_error(self._socket)
-            if why is None:
+        """Raises NotThere."""
+        if self.door.opening() is not None:
+            self._pipe = self.door.enter(ready, now_ns)
+            if self._pipe is not None:
                 self._failures = 0
-                self._pipe = Pipe(self._socket.fileno())
                 self._take(self._driver.connected(now_ns), now_ns, events)
-                return
-            self._lose(f"no connection to {self._host}:{self._port} ({why})", now_ns, events)
-        elif now_ns >= self.wake_ns:
-            if self._socket is not None:
-                self._lose(f"{self._host}:{self._port} does not answer", now_ns, events)
-            else:
-                self.open(now_ns)
+        elif now_ns >= self._driver_ns:
+            self.open(now_ns)
 
     def _take(self, step: Step[TrackerEvent], now_ns: int, events: list[TrackerEvent]) -> None:
         events += step.events
-        self.wake_ns = step.wake_ns
+        self._driver_ns = step.wake_ns
         if step.reopen is not None:
             self._lose(step.reopen, now_ns, events)
         elif self._pipe is not None and step.send and not self._pipe.write(step.send):
             self._lose("the camera takes no more bytes", now_ns, events)
+        elif step.line is not None:
+            try:
+                self.door.change(step.line, now_ns)
+            except NotThere as error:
+                self._lose(error.what, now_ns, events)
 
     def _lose(self, why: str, now_ns: int, events: list[TrackerEvent]) -> None:
         events.append(TrackerChanged(state=TrackerState.LOST, why=why, remedy="Check the tracker's power, cable and address."))
@@ -100,13 +105,12 @@ class TrackerLink:
 
     def _fail(self, now_ns: int) -> None:
         self._close()
-        self.wake_ns = now_ns + BACK_OFF_NS[min(self._failures, len(BACK_OFF_NS) - 1)]
+        self._driver_ns = now_ns + BACK_OFF_NS[min(self._failures, len(BACK_OFF_NS) - 1)]
         self._failures += 1
 
     def _close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-        self._socket, self._pipe = None, None
+        self.door.close()
+        self._pipe = None
 
 
 class StimulatorLink:

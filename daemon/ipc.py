@@ -4,12 +4,15 @@
 All times are nanoseconds on the host's monotonic clock, one for all three processes.
 """
 
+import enum
 import socket
 from typing import Generic, TypeVar
 
 import msgspec
 
+from calibration.clocks import ClockState
 from calibration.coil_error import CoilError
+from calibration.scalp_patch import ScalpPatch
 from daemon.on_target import TargetLimits
 from daemon.purpose import Pacing, Purpose
 from drivers.values import StimReport, ToolSample, TrackerIdentity, TrainSettings
@@ -58,10 +61,21 @@ class Aim(Packet, frozen=True, kw_only=True, tag="aim"):
     target_in_mri_mm: tuple[float, float, float]
     limits: TargetLimits
     registration_expires_ns: int
+    scalp: ScalpPatch | None = None  # around the target
 
 
 class ClearAim(Packet, frozen=True, kw_only=True, tag="clear_aim"):
     """No registration, no plan: not on any target."""
+
+
+class Calibrated(Packet, frozen=True, kw_only=True, tag="calibrated"):
+    """Where the coil sits in its marker body (4x4 rows, mm) until then on the wall clock; None: no calibration may be used.
+
+    Only for a chair whose file leaves the coil's calibration to the history; never takes effect while armed.
+    """
+
+    coiltool_from_coil: tuple[tuple[float, ...], ...] | None
+    valid_until_utc_ns: int
 
 
 class Arm(Packet, frozen=True, kw_only=True, tag="arm"):
@@ -99,7 +113,7 @@ class Grant(Packet, frozen=True, kw_only=True, tag="grant"):
     pacing: Pacing = Pacing.TRAIN
 
 
-ToHotOrder = Aim | ClearAim | Arm | TestStop | Grant
+ToHotOrder = Aim | ClearAim | Calibrated | Arm | TestStop | Grant
 
 
 # ---- hot -> daemon, beats ---------------------------------------------------------------------------------------------
@@ -136,6 +150,40 @@ class Receipt(Packet, frozen=True, kw_only=True, tag="receipt"):
     first_ns: int | None
     last_ns: int | None
     bursts: tuple[PulsePose, ...]
+
+
+class PlaceKind(enum.StrEnum):
+    """How the pose at a pulse is known: between two exposures, from the one near exposure, or not at all."""
+
+    INTERPOLATED = "interpolated"
+    NEAREST = "nearest"
+    NONE = "none"
+
+
+class PulsePlace(Packet, frozen=True, kw_only=True):
+    """Where the coil was at one pulse. `pose_age_ms`: from the nearer exposure; `pose_span_ms`: between the two it lies between.
+
+    `good`: interpolated between poses that were good enough to fire on.
+    """
+
+    at_ns: int
+    how: PlaceKind
+    pose_age_ms: float | None = None
+    pose_span_ms: float | None = None
+    fit_rms_mm: float | None = None
+    good: bool = False
+    coil_in_mri_mm: tuple[float, float, float] | None = None
+    mri_from_coil_wxyz: tuple[float, float, float, float] | None = None
+    error: CoilError | None = None
+
+
+class BurstPlaced(Packet, frozen=True, kw_only=True, tag="burst_placed"):
+    """The places of one burst's pulses, by the times that the device reported; told once the exposure after them is known."""
+
+    grant_no: int
+    train: int
+    burst: int
+    pulses: tuple[PulsePlace, ...]
 
 
 class TrainStarted(Packet, frozen=True, kw_only=True, tag="train_started"):
@@ -198,14 +246,17 @@ class Hello(Packet, frozen=True, kw_only=True, tag="hello"):
     run_id: str
 
 
-FromHotOrder = Receipt | TrainStarted | TrainBroken | Ungranted | ArmState | Safe | HardwareStopSeen | DeviceAlarm | Hello
+FromHotOrder = Receipt | BurstPlaced | TrainStarted | TrainBroken | Ungranted | ArmState | Safe | HardwareStopSeen | DeviceAlarm | Hello
 
 
 # ---- hot -> daemon, news ------------------------------------------------------------------------------------------------
 
 
 class FrameNews(Packet, frozen=True, kw_only=True, tag="frame"):
-    """One camera frame as the hot process judged it. `dropped` counts packets lost before it for want of room."""
+    """One camera frame as the hot process judged it. `dropped` counts packets lost before it for want of room.
+
+    `skipped`: frames that the tracker made before it and that never came.
+    """
 
     frame_number: int
     received_ns: int
@@ -217,6 +268,7 @@ class FrameNews(Packet, frozen=True, kw_only=True, tag="frame"):
     on_target: bool
     settling: bool
     dropped: int
+    skipped: int = 0
 
 
 class GateNews(Packet, frozen=True, kw_only=True, tag="gate"):
@@ -241,7 +293,14 @@ class TrackerNews(Packet, frozen=True, kw_only=True, tag="tracker"):
     identity: TrackerIdentity | None
 
 
-FromHotNews = FrameNews | GateNews | StimNews | TrackerNews
+class ClockNews(Packet, frozen=True, kw_only=True, tag="clock"):
+    """How the tracker's clock stands against ours, once a second. `restarts`: how often its fit began anew."""
+
+    state: ClockState
+    restarts: int
+
+
+FromHotNews = FrameNews | GateNews | StimNews | TrackerNews | ClockNews
 
 
 # ---- supervisor ---------------------------------------------------------------------------------------------------------

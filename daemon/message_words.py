@@ -16,6 +16,25 @@ class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What a command takes. An unknown field is an error: a typo must never mean a default."""
 
 
+class NoParams(Params, frozen=True, kw_only=True):
+    pass
+
+
+class Done(Message, frozen=True, kw_only=True):
+    """`state_rev` after the command."""
+
+    state_rev: int
+
+
+class Method(msgspec.Struct, frozen=True, kw_only=True):
+    """`changes`: wants `expect.state_rev`. `lease`: only the holder of the operator lease may call it."""
+
+    params: type[Params]
+    result: type[Message]
+    changes: bool = True
+    lease: bool = True
+
+
 class Priority(enum.StrEnum):
     """How urgent, after IEC 60601-1-8; `none` is no alarm at all."""
 

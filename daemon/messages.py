@@ -9,14 +9,84 @@ from typing import Literal
 
 import msgspec
 
-from daemon.message_words import Message, Params, Priority, Step, Word
+from daemon.calibration_messages import (
+    CALIBRATION_METHODS,
+    CalibrateDoneResult,
+    CalibrateListResult,
+    CalibrateShowResult,
+    CalibrateStarted,
+    CalibrateTouchResult,
+    CalibrationBody,
+    CalibrationEntry,
+    QaItem,
+    QaReport,
+    QaReportResult,
+)
+from daemon.message_words import Done, Message, Method, NoParams, Params, Priority, Step, Word
+from daemon.telemetry_messages import (
+    AlarmBody,
+    CoilErrorBody,
+    CoilPoseBody,
+    DoseBody,
+    ErrorNumbers,
+    GateBody,
+    Heartbeat,
+    MtBody,
+    MtTrial,
+    PulseBody,
+    Reason,
+    RegistrationBody,
+    RequestBody,
+    SessionBody,
+    StimBody,
+    ToolBody,
+    ToolsBody,
+    TrackerBody,
+    TrainBody,
+)
 
-__all__ = ["Message", "Params", "Priority", "Step", "Word"]  # handed on; what is defined here needs no mention
+__all__ = [  # handed on; what is defined here needs no mention
+    "AlarmBody",
+    "CalibrateDoneResult",
+    "CalibrateListResult",
+    "CalibrateShowResult",
+    "CalibrateStarted",
+    "CalibrateTouchResult",
+    "CalibrationBody",
+    "CalibrationEntry",
+    "CoilErrorBody",
+    "CoilPoseBody",
+    "Done",
+    "DoseBody",
+    "ErrorNumbers",
+    "GateBody",
+    "Heartbeat",
+    "Message",
+    "Method",
+    "MtBody",
+    "MtTrial",
+    "NoParams",
+    "Params",
+    "Priority",
+    "PulseBody",
+    "QaItem",
+    "QaReport",
+    "QaReportResult",
+    "Reason",
+    "RegistrationBody",
+    "RequestBody",
+    "SessionBody",
+    "Step",
+    "StimBody",
+    "ToolBody",
+    "ToolsBody",
+    "TrackerBody",
+    "TrainBody",
+    "Word",
+]
 
 API_VERSION = 1
 
-Vector = tuple[float, float, float]
-Quaternion = tuple[float, float, float, float]
 
 
 # ---- telemetry ------------------------------------------------------------------------------------------------------
@@ -34,232 +104,13 @@ class Header(Message, frozen=True, kw_only=True):
     retained: bool = False
 
 
-class Heartbeat(Message, frozen=True, kw_only=True):
-    state_rev: int
-    step: Step
-    chair: str
-    operator: str | None
-    hot_age_ms: float | None
-
-
-class CoilErrorBody(Message, frozen=True, kw_only=True):
-    """Where the coil is against its target, at one camera exposure. Every number is null when it cannot be known.
-
-    The first four are the operator's known numbers; signs as documented in the wire protocol.
-    """
-
-    frame_number: int | None
-    exposed_ns: int | None
-    age_ms: float | None
-    on_target: bool
-    settling: bool
-    distance_to_target_mm: float | None = None
-    target_error_mm: float | None = None
-    angular_error_deg: float | None = None
-    twist_error_deg: float | None = None
-    lateral_mm: float | None = None
-    lateral_x_mm: float | None = None
-    lateral_y_mm: float | None = None
-    gap_mm: float | None = None
-    tilt_x_deg: float | None = None
-    tilt_y_deg: float | None = None
-    rotation_total_deg: float | None = None
-    beam_x_mm: float | None = None
-    beam_y_mm: float | None = None
-    beam_depth_mm: float | None = None
-    expected_error_mm: float | None = None  # 1 sigma of the registration at the target
-
-
-class CoilPoseBody(Message, frozen=True, kw_only=True):
-    frame_number: int
-    exposed_ns: int | None
-    coil_in_mri_mm: Vector | None
-    mri_from_coil_wxyz: Quaternion | None
-
-
-class ToolBody(Message, frozen=True, kw_only=True):
-    tool: str
-    seen: bool
-    why: str | None
-    fit_rms_mm: float | None
-
-
-class ToolsBody(Message, frozen=True, kw_only=True):
-    tracker: str
-    why: str
-    remedy: str
-    frame_hz: float | None
-    tools: tuple[ToolBody, ...]
-
-
-class Reason(Message, frozen=True, kw_only=True):
-    """Why the gate is closed: `code`, then three short lines for a screen."""
-
-    code: str
-    priority: Priority
-    row: str
-    do: str
-    then: str
-
-
-class GateBody(Message, frozen=True, kw_only=True):
-    """`open` is true only while a pulse could be fired at this moment; `may_start` while nothing but the grant is missing."""
-
-    open: bool
-    may_start: bool
-    word: Word
-    reasons: tuple[Reason, ...]
-
-
-class StimBody(Message, frozen=True, kw_only=True):
-    state: str
-    model: str | None
-    serial: int | None
-    enabled: bool | None
-    running: bool | None
-    temperature_c: int | None
-    coil_type: int | None
-    amplitude_pct_mso: int | None
-    fault: str | None
-    simulated: bool
-    age_ms: float | None
-
-
-class TrainBody(Message, frozen=True, kw_only=True):
-    """The running or coming train. `state`: waiting, intending, granted, running, done, broken."""
-
-    train: int
-    trains: int
-    state: str
-    bursts_seen: int
-    bursts: int
-    pulses_session: int
-    pulses_planned: int
-    next_train_mono_ns: int | None
-
-
-class SessionBody(Message, frozen=True, kw_only=True):
-    state_rev: int
-    step: Step
-    word: Word
-    patient: str | None = None
-    target: str | None = None
-    plan_sha256: str | None = None
-    protocol: str | None = None
-    session_id: str | None = None
-    set_point_mso: int | None = None
-    trains_planned: int | None = None
-    trains_done: int = 0
-    trains_broken: int = 0
-    pulses_planned: int | None = None
-    pulses_delivered: int = 0
-    armed: bool = False
-    held_why: tuple[str, ...] = ()
-    stopped_why: str | None = None
-    resume_until_mono_ns: int | None = None
-    end_utc: str | None = None  # when the last train ends, if nothing else holds
-    hardware_stop_tested: bool = False
-    warnings: tuple[str, ...] = ()
-
-
-class DoseBody(Message, frozen=True, kw_only=True):
-    """Today against the limits, the proposed session not counted. `earliest_utc`: when a start would be allowed, null if never."""
-
-    patient: str
-    sessions_today: int
-    sessions_limit: int
-    pulses_today: int
-    pulses_limit: int
-    min_gap_s: float
-    allowed_now: bool
-    reasons: tuple[str, ...]
-    earliest_utc: str | None
-
-
-class RegistrationBody(Message, frozen=True, kw_only=True):
-    """`phase`: none, touching, sweeping, fitting, fitted, accepted, refused."""
-
-    phase: str
-    touches: dict[str, int] = msgspec.field(default_factory=dict)
-    sweep_points: int = 0
-    sweep_wanted: int = 0
-    fre_mm: float | None = None
-    surface_rms_mm: float | None = None
-    share_within_3mm: float | None = None
-    float_mm: float | None = None
-    expected_error_mm: float | None = None
-    expected_error_limit_mm: float | None = None
-    verdict: str | None = None
-    reasons: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    valid_until_utc: str | None = None
-
-
-class AlarmBody(Message, frozen=True, kw_only=True):
-    id: str
-    priority: Priority
-    text: str
-    do: str
-    raised_utc: str
-    active: bool
-    acknowledged_by: str | None = None
-
-
-class MtTrial(Message, frozen=True, kw_only=True):
-    """One pulse of the hunt: its amplitude, %MSO, and whether the muscle answered."""
-
-    amplitude_mso: int
-    responded: bool
-
-
-class MtBody(Message, frozen=True, kw_only=True):
-    """A search for the motor threshold. `step`: opening, open, arming, armed, closing, closed, refused; `phase`: hotspot, hunt, confirm,
-    saved, not_found, aborted. `waiting`: "pulse" or "answer", to `waiting_number`. Amplitudes and thresholds in %MSO. `pulses_today`:
-    the patient's single pulses of this day, this search's included; null where the dose record did not say.
-    """
-
-    step: str
-    phase: str
-    patient: str
-    method: str
-    evidence: str
-    pulses_given: int
-    pulses_planned: int
-    next_number: int
-    highest_next_mso: int
-    waiting: str | None = None
-    waiting_number: int | None = None
-    amplitude_mso: int | None = None
-    last_mso: int | None = None
-    trials: tuple[MtTrial, ...] = ()
-    estimate_mso: float | None = None
-    interval_mso: tuple[float, float] | None = None
-    threshold_mso: float | None = None
-    needs_repeat: bool = False
-    why: str = ""
-    remedy: str = ""
-    pulses_today: int | None = None
-    pulses_today_limit: int | None = None
-
-
-class RequestBody(Message, frozen=True, kw_only=True):
-    """The last request of another program for a train or pulse, and what became of it: `reason` null, it was followed as a start is."""
-
-    stream: str
-    id: str | None
-    want: str | None
-    accepted: bool
-    reason: str | None
-    age_ms: float
-    accepted_total: int
-    refused_total: int
-
-
 TOPICS: dict[str, type[Message]] = {
     "v1/hb": Heartbeat,
     "v1/coil/error": CoilErrorBody,
     "v1/coil/pose": CoilPoseBody,
     "v1/tools": ToolsBody,
+    "v1/tracker": TrackerBody,
+    "v1/pulse": PulseBody,
     "v1/gate": GateBody,
     "v1/stim": StimBody,
     "v1/train": TrainBody,
@@ -268,6 +119,7 @@ TOPICS: dict[str, type[Message]] = {
     "v1/registration": RegistrationBody,
     "v1/mt": MtBody,
     "v1/request": RequestBody,
+    "v1/calibration": CalibrationBody,
 }
 ALARM_TOPIC = "v1/alarm/"  # followed by the alarm's id
 
@@ -310,6 +162,7 @@ class ErrorCode(enum.StrEnum):
     PLAN_REFUSED = "PLAN_REFUSED"
     TOUCH_REFUSED = "TOUCH_REFUSED"
     REGISTRATION_REFUSED = "REGISTRATION_REFUSED"
+    CALIBRATION_REFUSED = "CALIBRATION_REFUSED"
     DEVICE_NOT_READY = "DEVICE_NOT_READY"
     HARDWARE_STOP_UNTESTED = "HARDWARE_STOP_UNTESTED"
     SIMULATION_ONLY = "SIMULATION_ONLY"
@@ -332,10 +185,6 @@ class Reply(Message, frozen=True, kw_only=True):
     ok: bool
     result: msgspec.Raw | None = None
     error: Error | None = None
-
-
-class NoParams(Params, frozen=True, kw_only=True):
-    pass
 
 
 class NameParams(Params, frozen=True, kw_only=True):
@@ -390,12 +239,6 @@ class MtAnswerParams(Params, frozen=True, kw_only=True):
 
     number: int
     responded: bool | None
-
-
-class Done(Message, frozen=True, kw_only=True):
-    """`state_rev` after the command."""
-
-    state_rev: int
 
 
 class HelloResult(Message, frozen=True, kw_only=True):
@@ -454,15 +297,6 @@ class StopResult(Message, frozen=True, kw_only=True):
     disarm_confirmed: bool | None
 
 
-class Method(msgspec.Struct, frozen=True, kw_only=True):
-    """`changes`: wants `expect.state_rev`. `lease`: only the holder of the operator lease may call it."""
-
-    params: type[Params]
-    result: type[Message]
-    changes: bool = True
-    lease: bool = True
-
-
 METHODS: dict[str, Method] = {
     "hello": Method(params=NoParams, result=HelloResult, changes=False, lease=False),
     "snapshot": Method(params=NoParams, result=SnapshotResult, changes=False, lease=False),
@@ -490,5 +324,6 @@ METHODS: dict[str, Method] = {
     "mt_confirm": Method(params=NoParams, result=Done),
     "mt_close": Method(params=NoParams, result=Done, changes=False),
     "acknowledge_alarm": Method(params=AlarmParams, result=Done, changes=False, lease=False),
+    **CALIBRATION_METHODS,
 }
 LEASE_TTL_S = 3.0  # the operator lease lapses when not kept for this long; a session then holds

@@ -12,10 +12,9 @@ import msgspec
 from calibration.registration import Registration, RegistrationLimits, register
 from calibration.rigid_fit import DegeneratePoints
 from daemon.alarms import utc_text
-from daemon.config import Config
 from daemon.ipc import Aim, FrameNews
 from daemon.messages import RegistrationBody
-from daemon.registering import SWEEP_WANTED, Held, Landmarks, Sweep, Touch, tip_in_head_mm
+from daemon.registering import SWEEP_WANTED, Held, Landmarks, Point, Sweep, Touch, tip_in_head_mm
 from daemon.treatment import Treatment
 
 VALID_NS = 12 * 3600 * 1_000_000_000  # a treatment day; a strapped reference is not trusted over night
@@ -26,8 +25,8 @@ GUIDED = ("NAS", "LPA", "RPA")
 class Registrar:
     """One registration in the making, one accepted."""
 
-    def __init__(self, config: Config, told: Callable[[], None]) -> None:
-        self._config, self._told = config, told
+    def __init__(self, tip_in_pointer_mm: Callable[[], Point | None], told: Callable[[], None]) -> None:
+        self._tip_in_pointer_mm, self._told = tip_in_pointer_mm, told
         self._treatment: Treatment | None = None
         self._landmarks = Landmarks()
         self._sweep: Sweep | None = None
@@ -68,6 +67,7 @@ class Registrar:
             target_in_mri_mm=target.cortical_target_in_mri_mm,
             limits=treatment.on_target,
             registration_expires_ns=self.expires_ns,
+            scalp=treatment.scalp_patch,
         )
 
     # ---- frames ----
@@ -77,7 +77,10 @@ class Registrar:
         if self._held is None and self._phase != "sweeping":
             return
         tools = {sample.tool: sample for sample in news.tools}
-        tip = tip_in_head_mm(tools.get("head"), tools.get("pointer"), self._config.tools.pointer.tip_in_pointer_mm)
+        tip_in_pointer_mm = self._tip_in_pointer_mm()
+        if tip_in_pointer_mm is None:
+            return
+        tip = tip_in_head_mm(tools.get("head"), tools.get("pointer"), tip_in_pointer_mm)
         if self._held is not None and self._touched is not None:
             touch = self._held.add(tip, news.exposed_ns)
             if touch is not None and not self._touched.done():
@@ -87,6 +90,8 @@ class Registrar:
 
     async def touch(self, landmark: str) -> tuple[Touch, float | None, int] | str:
         """Wait for a still tip. Returns the touch, how far from the earlier one, and how many are kept; or why not."""
+        if self._tip_in_pointer_mm() is None:
+            return "the pointer has no calibration in use: see `atmsd calibrate list`"
         if self._held is not None:
             return "another touch is under way"
         self._held, self._touched = Held(), asyncio.get_running_loop().create_future()

@@ -46,7 +46,9 @@ class MagVentureSection(StimulatorUnit, frozen=True, kw_only=True, tag_field="ki
 
 
 class MagstimSection(StimulatorUnit, frozen=True, kw_only=True, tag_field="kind", tag="magstim"):
-    """`software` is the first number of a Rapid²'s version, as its maker's screen shows it. `unlock` names the file with the unit's own code, which its owner alone can read; software 9 and later asks for it."""
+    """`software` is the first number of a Rapid²'s version, as its maker's screen shows it. `unlock` names the file with the unit's own
+    code, which its owner alone can read; software 9 and later asks for it.
+    """
 
     model: Literal["200", "bistim", "rapid", "superrapid", "plus1"]
     mains_v: Literal[115, 240]

@@ -7,8 +7,9 @@ from calibration.frames import rotation_from_quaternion
 from daemon.alarms import utc_text
 from daemon.bus import Bus
 from daemon.day import DayVerdict
+from daemon.error_telling import ErrorTelling, numbers
 from daemon.gate import ONLY_THE_GRANT, Veto
-from daemon.ipc import FrameNews, GateNews, StimNews, TrackerNews
+from daemon.ipc import BurstPlaced, FrameNews, GateNews, StimNews, TrackerNews
 from daemon.limits import Limits
 from daemon.messages import (
     CoilErrorBody,
@@ -17,6 +18,7 @@ from daemon.messages import (
     GateBody,
     Heartbeat,
     Priority,
+    PulseBody,
     RequestBody,
     SessionBody,
     Step,
@@ -32,6 +34,7 @@ from daemon.mt_values import Pose
 from daemon.pacing import next_onset
 from daemon.reasons import reasons
 from daemon.session_words import Session
+from daemon.tracker_stats import TrackerStats
 from daemon.treatment import Treatment
 from drivers.values import StimReport, TrackerIdentity
 
@@ -43,14 +46,16 @@ HELD_OFF = frozenset({Veto.STIM_NOT_READY, Veto.SETTINGS_DIFFER})  # a held devi
 class Telling:
     """The newest of everything, and how it is told."""
 
-    def __init__(self, bus: Bus, chair: str) -> None:
+    def __init__(self, bus: Bus, chair: str, tracker_kind: str) -> None:
         self._bus, self._chair = bus, chair
         self.frame: FrameNews | None = None
         self.gate: GateNews | None = None
         self.stim: StimReport | None = None
         self.tracker: TrackerNews | None = None
         self.identity: TrackerIdentity | None = None
+        self.errors = ErrorTelling()
         self.expected_error_mm: float | None = None
+        self.stats = TrackerStats(tracker_kind)
         self._lost_told = False
         self._next_tools_ns = 0
         self._tools_seen: tuple[bool, ...] = ()
@@ -60,7 +65,8 @@ class Telling:
     def on_frame(self, news: FrameNews, now_ns: int) -> None:
         self.frame = news
         self._lost_told = False
-        self._bus.publish("v1/coil/error", self._error_body(news, now_ns), valid=news.error is not None)
+        self.stats.on_frame(news)
+        self._bus.publish("v1/coil/error", self.errors.body(news, now_ns, self.expected_error_mm), valid=news.error is not None)
         body = CoilPoseBody(
             frame_number=news.frame_number,
             exposed_ns=news.exposed_ns,
@@ -73,37 +79,10 @@ class Telling:
             self._tools_seen, self._next_tools_ns = seen, now_ns + TOOLS_NS
             self.tell_tools()
 
-    def _error_body(self, news: FrameNews, now_ns: int) -> CoilErrorBody:
-        age_ms = None if news.exposed_ns is None else (now_ns - news.exposed_ns) / 1e6
-        error = news.error
-        if error is None:
-            return CoilErrorBody(frame_number=news.frame_number, exposed_ns=news.exposed_ns, age_ms=age_ms, on_target=False, settling=False)
-        return CoilErrorBody(
-            frame_number=news.frame_number,
-            exposed_ns=news.exposed_ns,
-            age_ms=age_ms,
-            on_target=news.on_target,
-            settling=news.settling,
-            distance_to_target_mm=error.distance_to_target_mm,
-            target_error_mm=error.target_error_mm,
-            angular_error_deg=error.angular_error_deg,
-            twist_error_deg=error.twist_error_deg,
-            lateral_mm=error.lateral_mm,
-            lateral_x_mm=error.lateral_x_mm,
-            lateral_y_mm=error.lateral_y_mm,
-            gap_mm=error.gap_mm,
-            tilt_x_deg=error.tilt_x_deg,
-            tilt_y_deg=error.tilt_y_deg,
-            rotation_total_deg=error.rotation_total_deg,
-            beam_x_mm=error.beam_x_mm,
-            beam_y_mm=error.beam_y_mm,
-            beam_depth_mm=error.beam_depth_mm,
-            expected_error_mm=self.expected_error_mm,
-        )
-
     def on_tracker(self, news: TrackerNews) -> None:
         self.tracker = news
         self.identity = news.identity or self.identity
+        self.stats.frame_hz = None if self.identity is None else self.identity.frame_hz
         self.tell_tools()
 
     def on_stim(self, news: StimNews, now_ns: int) -> None:
@@ -136,6 +115,32 @@ class Telling:
         empty = CoilErrorBody(frame_number=None, exposed_ns=None, age_ms=None, on_target=False, settling=False)
         self._bus.publish("v1/coil/error", empty, severity=Priority.MEDIUM, valid=False)
         self.tell_tools()
+
+    def tell_stats(self, now_ns: int) -> None:
+        """How well the tracker serves, once a second."""
+        body = self.stats.body(now_ns)
+        if body is not None:
+            self._bus.publish("v1/tracker", body, valid=body.frames > 0)
+
+    def tell_pulses(self, burst: BurstPlaced) -> None:
+        """Where the coil was at each pulse of a burst."""
+        for number, place in enumerate(burst.pulses, 1):
+            body = PulseBody(
+                grant_no=burst.grant_no,
+                train=burst.train,
+                burst=burst.burst,
+                pulse=number,
+                at_ns=place.at_ns,
+                how=place.how,
+                pose_age_ms=place.pose_age_ms,
+                pose_span_ms=place.pose_span_ms,
+                fit_rms_mm=place.fit_rms_mm,
+                good=place.good,
+                coil_in_mri_mm=place.coil_in_mri_mm,
+                mri_from_coil_wxyz=place.mri_from_coil_wxyz,
+                error=None if place.error is None else numbers(place.error),
+            )
+            self._bus.publish("v1/pulse", body, valid=place.good)
 
     def tell_tools(self) -> None:
         tracker = self.tracker

@@ -9,7 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
+from calibration.frames import Transform
+from calibration.scalp_patch import ScalpPatch, patch_of
 from calibration.surface import Surface
 from daemon.config import SIMULATION_ONLY, Config
 from daemon.course import Course as DayCourse
@@ -48,6 +51,7 @@ class Treatment:
     dose: SessionDose
     constants: SiteConstants | None = None
     day_course: DayCourse | None = None
+    scalp_patch: ScalpPatch | None = None  # around the target
 
     @property
     def simulation_only(self) -> bool:
@@ -99,12 +103,13 @@ def open_treatment(path: Path, config: Config) -> Treatment:
     figures = site_limits(config, plan.patient)
     limits = effective_limits(figures.layers(dose_layer(protocol, day_course)), config.site.timezone)
     constants = _constants(plan.dose, config)
+    scalp = registration_surface(opened)
     dose = session_dose(plan, None, Caps.of(limits, config.stimulator.max_amplitude_pct_mso), constants, config.stimulator.kind)
     return Treatment(
         opened=opened,
         protocol=protocol,
         limits=limits,
-        scalp=registration_surface(opened),
+        scalp=scalp,
         course=_course(plan.patient, dose, protocol, limits, config),
         on_target=within(stricter(config.on_target, plan.on_target), limits),
         use=use,
@@ -113,6 +118,7 @@ def open_treatment(path: Path, config: Config) -> Treatment:
         dose=dose,
         constants=constants,
         day_course=day_course,
+        scalp_patch=patch_of(scalp, Transform("mri", "coil", np.array(plan.target.mri_from_coil, dtype=np.float64))),
     )
 
 

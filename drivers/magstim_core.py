@@ -50,10 +50,10 @@ class MagstimCore:
     """One unit of the given model with one coil. A fault stands in `report` until it is acknowledged or the next `prepare`.
 
     `coil_type` is the site's name for the coil: the unit tells only that one is there. `software` is the first number of a Rapid²'s
-    version, by which it is planned before the unit has told its own; one that tells another is not used. `spent_before_joules` is what the minute
-    before the first connection may have taken; the default supposes the worst, so that a Rapid² rests for a minute after a start of
-    the host. Temperature limits may only be lowered. Raises Refused for an unknown model or mains voltage, ValueError for limits
-    above the built-in ones.
+    version, by which it is planned before the unit has told its own; one that tells another is not used. `spent_before_joules` is what
+    the minute before the first connection may have taken; the default supposes the worst, so that a Rapid² rests for a minute after a
+    start of the host. Temperature limits may only be lowered. Raises Refused for an unknown model or mains voltage, ValueError for
+    limits above the built-in ones.
     """
 
     def __init__(

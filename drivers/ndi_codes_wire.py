@@ -9,8 +9,11 @@ class Meaning(msgspec.Struct, frozen=True):
 
 
 ERROR_DAMAGED = 0x04
+NOT_KNOWN_ERRORS = frozenset({0x01, 0x07, 0x23, 0x32, 0x33})  # the camera lacks the command or its arguments
+WRONG_STATE_ERRORS = frozenset({0x0C, 0x0E, 0x0F, 0x10})  # the camera restarted or left tracking
 SYSTEM_HANDLE_OCCUPIED = 6  # bits of the system status
 SYSTEM_HANDLE_UNOCCUPIED = 7
+SYSTEM_DIAGNOSTIC = 8
 
 _RESTART = "Switch the camera off and on; if it comes back, call NDI service."
 _OURS = "This is a fault of the program: keep the log and report it."
@@ -87,6 +90,7 @@ WARNINGS = {
     0x03: Meaning("the tool does not go together with the others", _TOOLS),
     0x04: Meaning("the tool neither has a geometry of its own nor goes together with the others", _TOOLS),
     0x05: Meaning("the tool definition names no wavelength; the default is used", _FILE),
+    0x06: Meaning("the camera has a remark on its own start", "Read its messages with NDI's program before treating."),
 }
 
 SYSTEM_STATUS = {
@@ -103,6 +107,36 @@ SYSTEM_STATUS = {
     10: Meaning("the camera's hardware configuration changed", _RESTART),
 }
 
+# What a BX2 reply may carry beside poses: by kind (0 fault, 1 alert, 2 event) and code.
+_SERVICE = "Do not treat with this camera until NDI service has seen it."
+_WARM = "Let it warm up or cool down, and free its air vents."
+ALERTS = {
+    (0, 1): Meaning("a parameter of the camera is fatally wrong", _SERVICE),
+    (0, 2): Meaning("a parameter of a sensor is wrong", _SERVICE),
+    (0, 3): Meaning("the camera's main voltage is wrong", "Check its power supply; " + _SERVICE),
+    (0, 4): Meaning("a sensor's voltage is wrong", _SERVICE),
+    (0, 5): Meaning("an illuminator's voltage is wrong", _SERVICE),
+    (0, 6): Meaning("an illuminator's current is wrong", _SERVICE),
+    (0, 7): Meaning("a sensor's temperature is out of range", _WARM),
+    (0, 8): Meaning("a sensor's temperature is out of range", _WARM),
+    (0, 9): Meaning("the camera's main temperature is out of range", _WARM),
+    (0, 10): Meaning("a sensor works wrongly", _SERVICE),
+    (1, 1): Meaning("the camera's battery is low", "Have it replaced at the next service."),
+    (1, 2): Meaning("the camera was bumped", "Check its accuracy with NDI's kit, then clear the bump with NDI's program."),
+    (1, 3): Meaning("the camera's firmware parts do not fit each other", "Update the firmware with NDI's own program."),
+    (1, 4): Meaning("a parameter of the camera is wrong", "Read its own diagnostics before treating."),
+    (1, 5): Meaning("the camera's memory for messages is full", "Clear it with NDI's program."),
+    (1, 7): Meaning("the camera was stored too hot or too cold", "Check its accuracy with NDI's kit before treating."),
+    (1, 8): Meaning("the camera is too warm", _WARM),
+    (1, 9): Meaning("the camera is too cold", _WARM),
+    (1, 10): Meaning("the camera lost its system control unit", "Check its cables."),
+    (1, 14): Meaning("the camera lost the network's clock", "Check the network; poses are dated by the frame counter all the same."),
+    (2, 1): Meaning("a tool was plugged in", _AGAIN),
+    (2, 2): Meaning("a tool was unplugged", _AGAIN),
+    (2, 3): Meaning("a strober was plugged in", _AGAIN),
+    (2, 4): Meaning("a strober was unplugged", _AGAIN),
+}
+
 
 def error_meaning(code: int) -> Meaning:
     return ERRORS.get(code, Meaning(f"the camera reports the reserved error {code:02X}", _RESTART))
@@ -110,3 +144,9 @@ def error_meaning(code: int) -> Meaning:
 
 def warning_meaning(code: int) -> Meaning:
     return WARNINGS.get(code, Meaning(f"the camera gives the unknown warning {code:02X}", "Note it and tell the lab engineer."))
+
+
+def alert_meaning(kind: int, code: int) -> Meaning:
+    return ALERTS.get(
+        (kind, code), Meaning(f"the camera gives the unknown alert {kind}/{code}", "Read it with NDI's program before treating.")
+    )

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from drivers.ndi_pose_wire import HandleState, RawPose, ToolReport, TrackingReply
-from drivers.ndi_setup_wire import PortBits
+from drivers.ndi_pose_wire import HandleState, RawPose, ToolReport
+from drivers.ndi_setup_wire import PortBits, ToolInfoBits
 from drivers.values import ToolSample, Unseen
 
 WRAP = 1 << 32  # frame numbers are 32 bits
@@ -54,7 +54,7 @@ class FrameCounter:
 
 
 class Samples(msgspec.Struct, frozen=True, kw_only=True):
-    """All tools of one reply, in the order of the chair's file."""
+    """All tools at one exposure, in the order of the chair's file."""
 
     tools: tuple[ToolSample, ...]
     lost_handle: str | None  # a tool whose handle is gone or empty: it must be loaded again
@@ -67,18 +67,18 @@ class ToolReader:
         self._handles = tuple((tool, next(handle for handle, name in tool_of_handle.items() if name == tool)) for tool in tools)
         self._previous: dict[str, Quaternion] = {}
 
-    def newest(self, reply: TrackingReply) -> int | None:
+    def newest(self, reports: Sequence[ToolReport]) -> int | None:
         """The newest frame number among the reports, across the wrap; None when no report carries one."""
         newest = None
-        for report in reply.tools:
+        for report in reports:
             number = report.frame_number
             if number is not None and number != newest and (newest is None or (number - newest) % WRAP < HALF_WRAP):
                 newest = number
         return newest
 
-    def samples(self, reply: TrackingReply, frame_number: int) -> Samples:
+    def samples(self, given: Sequence[ToolReport], frame_number: int) -> Samples:
         """What each tool is worth at this exposure."""
-        reports = {report.handle: report for report in reply.tools}
+        reports = {report.handle: report for report in given}
         lost = None
         tools = []
         for tool, handle in self._handles:
@@ -129,8 +129,17 @@ def _why_unseen(report: ToolReport, status: int, frame_number: int) -> Unseen | 
     if report.state is HandleState.MISSING:
         if not status & PortBits.OCCUPIED:
             return Unseen.UNOCCUPIED
-        return Unseen.OUT_OF_VOLUME if status & PortBits.OUT_OF_VOLUME else Unseen.MISSING
+        return Unseen.OUT_OF_VOLUME if status & PortBits.OUT_OF_VOLUME else _why_missing(report, status)
     return Unseen.DISABLED if report.state is HandleState.DISABLED else Unseen.UNOCCUPIED
+
+
+def _why_missing(report: ToolReport, status: int) -> Unseen:
+    info = report.marker_info[0] if report.marker_info else 0
+    if info & ToolInfoBits.BAD_FIT:
+        return Unseen.BAD_FIT
+    if info & ToolInfoBits.INTERFERENCE or status & PortBits.INTERFERENCE:
+        return Unseen.INTERFERENCE
+    return Unseen.TOO_FEW_MARKERS if info & ToolInfoBits.TOO_FEW_MARKERS else Unseen.MISSING
 
 
 def _absent(tool: str, frame_number: int) -> ToolSample:

@@ -60,7 +60,8 @@ class Polling:
         self._new_ns = now_ns
         self._early_ns = EARLY_NS if self._saw_repeated else min(2 * self._early_ns, self._period_ns)
         self._saw_repeated = False
-        self._answered(now_ns, now_ns + self._period_ns - self._early_ns)
+        # Counted from the asking: on a serial line the answer itself takes more than half of a period.
+        self._answered(now_ns, self._sent_ns + self._period_ns - self._early_ns)
 
     def answered_again(self, now_ns: int) -> None:
         """A poll was answered with the frame of the one before, or with damage."""

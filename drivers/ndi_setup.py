@@ -1,13 +1,15 @@
 """The conversation that brings a Polaris camera from any state to tracking, as one readable script.
 
-A script yields what to ask and is sent each undamaged text reply; who sends, waits and repeats is `ndi.py`.
+Who sends, waits and repeats is `ndi_script.py`; how a serial line is found and sped up stands in `ndi_line.py`.
 """
 
 from collections.abc import Generator, Mapping
 
 import msgspec
 
-from drivers.ndi_codes_wire import ERROR_DAMAGED, Meaning, error_meaning, warning_meaning
+from drivers.ndi_codes_wire import Meaning, error_meaning, warning_meaning
+from drivers.ndi_line import SerialWish, find, speed_up
+from drivers.ndi_script import Ask
 from drivers.ndi_setup_wire import (
     PASSIVE_TOOL,
     READY_PORT,
@@ -20,7 +22,8 @@ from drivers.ndi_setup_wire import (
     decode_version,
     encode_chunks,
 )
-from drivers.ndi_wire import BinaryReply, Reply, TextReply, encode_command
+from drivers.ndi_ways import END_STREAM_ARGUMENTS
+from drivers.ndi_wire import TextReply, encode_command
 from drivers.values import NoReply, Refused, TrackerAlert, TrackerIdentity, WireError
 
 SECOND_NS = 1_000_000_000
@@ -34,6 +37,8 @@ _FRAMES_PER_POSE = {"0": 3, "1": 2, EVERY_FRAME: 1}
 _FRAME_HZ = "Param.Tracking.Frame Frequency"
 _TRACK_RATE = "Param.Tracking.Track Frequency"
 _ILLUMINATOR = "Param.Tracking.Illuminator Rate"
+_HZ_OF_ILLUMINATOR = {"0": 20.0, "1": 30.0, "2": 60.0}
+_ILLUMINATOR_AT_HZ = {hz: code for code, hz in _HZ_OF_ILLUMINATOR.items()}
 _ILLUMINATOR_60_HZ = "2"
 _BUMPED = "Info.Status.Bump Detected"
 _SERIAL = "Features.Hardware.Serial Number"
@@ -41,41 +46,60 @@ _MODEL = "Features.Hardware.Model"
 _FIRMWARE = "Features.Firmware.Version"
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """One command. `repeatable`: sending it again after a damaged reply changes nothing that the first did not."""
-
-    name: str
-    sent: bytes
-    limit_ns: int
-    repeatable: bool
-    quiet_before_ns: int
-
-
 class Established(msgspec.Struct, frozen=True, kw_only=True):
-    """A camera that tracks: who it is, which handle is which tool, and how often poses come."""
+    """A camera that tracks: who it is, which handle is which tool, how often poses come."""
 
     identity: TrackerIdentity
     tool_of_handle: dict[int, str]
     frames_per_pose: int
-    alerts: tuple[TrackerAlert, ...]
+    interface: str  # revision of the language, such as G.003.005
+    baud: int | None = None  # None: no serial line
+    alerts: tuple[TrackerAlert, ...] = ()
 
 
-Talk = Generator[Ask, TextReply, str]  # one command: its reply's text, errors raised
+class SerialStart(msgspec.Struct, frozen=True, kw_only=True):
+    """The speed of our end, the one at which the camera is thought to listen, and what is wanted."""
+
+    line_baud: int
+    baud: int
+    wish: SerialWish
+
+
+Talk = Generator[Ask, TextReply | None, str]  # one command: its reply's text, errors raised
 
 
 class Setup:
-    """Writes the script for these tools (name -> bytes of the .rom file); `where` names the camera in errors."""
+    """Writes the script for these tools (name -> bytes of the .rom file); `where` names the camera in errors.
 
-    def __init__(self, tools: Mapping[str, bytes], frame_hz: float | None, where: str) -> None:
+    `ends_stream`: poses are still pushed on this link, which must end first.
+    """
+
+    def __init__(
+        self,
+        tools: Mapping[str, bytes],
+        frame_hz: float | None,
+        where: str,
+        *,
+        serial: SerialStart | None = None,
+        ends_stream: bool = False,
+    ) -> None:
         self._tools = tools
         self._frame_hz = frame_hz
         self._where = where
+        self._serial = serial
+        self._ends_stream = ends_stream
         self._alerts: list[TrackerAlert] = []
 
-    def script(self) -> Generator[Ask, TextReply, Established]:
-        """From any state to tracking. Raises Refused (what the camera will not do) and WireError (what it should not say)."""
+    def script(self) -> Generator[Ask, TextReply | None, Established]:
+        """From any state to tracking. Raises Refused (what the camera will not do), WireError (what it should not say), NoReply."""
+        serial = self._serial
+        baud = None if serial is None else (yield from find(serial.line_baud, serial.baud, self._where))
+        if self._ends_stream:
+            yield from self._try("USTREAM", END_STREAM_ARGUMENTS)
         yield from self._try("TSTOP")
         yield from self._order("INIT")
+        if serial is not None and baud is not None:
+            baud = yield from speed_up(serial.wish, baud, self._where, self._alerts)
         language = yield from self._do("APIREV", quiet_before_ns=INIT_SETTLE_NS, repeatable=True)
         frame_hz = yield from self._set_rate()
         frames_per_pose = yield from self._set_track_rate()
@@ -87,29 +111,38 @@ class Setup:
             tool_of_handle[(yield from self._load(tool, rom))] = tool
         yield from self._enable(tool_of_handle)
         yield from self._order("TSTART", limit_ns=SLOW_LIMIT_NS)
-        return Established(identity=identity, tool_of_handle=tool_of_handle, frames_per_pose=frames_per_pose, alerts=tuple(self._alerts))
+        return Established(
+            identity=identity,
+            tool_of_handle=tool_of_handle,
+            frames_per_pose=frames_per_pose,
+            interface=language,
+            baud=baud,
+            alerts=tuple(self._alerts),
+        )
 
     # ---- rates and identity ------------------------------------------------------------------------------------------
 
-    def _set_rate(self) -> Generator[Ask, TextReply, float]:
+    def _set_rate(self) -> Generator[Ask, TextReply | None, float]:
         """Ask for the wanted frame rate, accept a refusal, and return what the camera then says."""
-        yield from self._try("SET", f"{_ILLUMINATOR}={_ILLUMINATOR_60_HZ}")  # older models start at 20 Hz
+        wanted = _ILLUMINATOR_60_HZ if self._frame_hz is None else _ILLUMINATOR_AT_HZ.get(self._frame_hz, _ILLUMINATOR_60_HZ)
+        yield from self._try("SET", f"{_ILLUMINATOR}={wanted}")  # older models start at 20 Hz
         if self._frame_hz is not None:
             yield from self._try("SET", f"{_FRAME_HZ}={self._frame_hz:g}")
-        said = yield from self._get(_FRAME_HZ)
-        frame_hz = _positive(said) or self._frame_hz
+        frame_hz = _positive((yield from self._get(_FRAME_HZ)))
+        if frame_hz is None:
+            frame_hz = _HZ_OF_ILLUMINATOR.get((yield from self._get(_ILLUMINATOR)) or "", self._frame_hz)
         if frame_hz is None:
             raise Refused("the camera does not tell its frame rate", self._where, "Name the camera's frame rate in the chair's file.")
         if self._frame_hz is not None and frame_hz != self._frame_hz:
             self._alert(f"the camera runs at {frame_hz:g} Hz, not at {self._frame_hz:g}", "Name a rate that this camera knows.")
         return frame_hz
 
-    def _set_track_rate(self) -> Generator[Ask, TextReply, int]:
+    def _set_track_rate(self) -> Generator[Ask, TextReply | None, int]:
         yield from self._try("SET", f"{_TRACK_RATE}={EVERY_FRAME}")
         said = yield from self._get(_TRACK_RATE)
         return _FRAMES_PER_POSE.get(said or EVERY_FRAME, 1)
 
-    def _identify(self, frame_hz: float, language: str) -> Generator[Ask, TextReply, TrackerIdentity]:
+    def _identify(self, frame_hz: float, language: str) -> Generator[Ask, TextReply | None, TrackerIdentity]:
         version = decode_version((yield from self._do("VER", "4", repeatable=True)))
         serial = yield from self._get(_SERIAL)
         model = yield from self._get(_MODEL)
@@ -121,25 +154,25 @@ class Setup:
             frame_hz=frame_hz,
         )
 
-    def _look_for_bump(self) -> Generator[Ask, TextReply, None]:
+    def _look_for_bump(self) -> Generator[Ask, TextReply | None, None]:
         if (yield from self._get(_BUMPED)) not in (None, "0"):
             self._alert("the camera was bumped", "Check its accuracy with NDI's kit, then clear the bump with NDI's program.")
 
     # ---- tools -------------------------------------------------------------------------------------------------------
 
-    def _free_handles(self) -> Generator[Ask, TextReply, None]:
+    def _free_handles(self) -> Generator[Ask, TextReply | None, None]:
         """Those the camera wants freed, then all that an earlier run left behind."""
         for search in (Search.TO_FREE, Search.ALL):
             for port in decode_ports((yield from self._do("PHSR", search, repeatable=True))):
                 yield from self._order("PHF", f"{port.handle:02X}")
 
-    def _load(self, tool: str, rom: bytes) -> Generator[Ask, TextReply, int]:
+    def _load(self, tool: str, rom: bytes) -> Generator[Ask, TextReply | None, int]:
         handle = decode_handle((yield from self._do("PHRQ", PASSIVE_TOOL, about=tool)))
         for chunk in encode_chunks(handle, rom):
             yield from self._order("PVWR", chunk, about=tool, repeatable=True)
         return handle
 
-    def _enable(self, tool_of_handle: Mapping[int, str]) -> Generator[Ask, TextReply, None]:
+    def _enable(self, tool_of_handle: Mapping[int, str]) -> Generator[Ask, TextReply | None, None]:
         for port in decode_ports((yield from self._do("PHSR", Search.NOT_INITIALISED, repeatable=True))):
             if (tool := tool_of_handle.get(port.handle)) is not None:
                 yield from self._order("PINIT", f"{port.handle:02X}", about=tool, repeatable=True, limit_ns=SLOW_LIMIT_NS)
@@ -148,7 +181,7 @@ class Setup:
         for handle, tool in tool_of_handle.items():
             yield from self._check(handle, tool)
 
-    def _check(self, handle: int, tool: str) -> Generator[Ask, TextReply, None]:
+    def _check(self, handle: int, tool: str) -> Generator[Ask, TextReply | None, None]:
         text = yield from self._do("PHINF", f"{handle:02X}0001", about=tool, repeatable=True)
         status = 0 if text == UNOCCUPIED else decode_port_info(text, 0x0001).status
         if status is None or status & READY_PORT != READY_PORT:
@@ -175,6 +208,8 @@ class Setup:
             repeatable=repeatable,
             quiet_before_ns=quiet_before_ns,
         )
+        if reply is None:  # only what may fail is answered so
+            raise NoReply(f"no answer to {name}", self._where, "It is tried again by itself.")
         concern = f"tool {about!r}: " if about else ""
         if reply.is_reset:
             raise WireError("the camera restarted during set-up", self._where, "It is set up again by itself.")
@@ -187,20 +222,20 @@ class Setup:
 
     def _order(
         self, name: str, arguments: str = "", *, about: str = "", repeatable: bool = False, limit_ns: int = REPLY_LIMIT_NS
-    ) -> Generator[Ask, TextReply, None]:
+    ) -> Generator[Ask, TextReply | None, None]:
         """As `_do`, for a command that is answered with OKAY or a warning. Raises WireError on anything else."""
         text = yield from self._do(name, arguments, about=about, repeatable=repeatable, limit_ns=limit_ns)
         if text != "OKAY" and TextReply(text).warning is None:
             raise WireError(f"{text[:24]!r} came in answer to {name}", self._where, "The link is opened again by itself.")
 
-    def _try(self, name: str, arguments: str = "") -> Generator[Ask, TextReply, str | None]:
+    def _try(self, name: str, arguments: str = "") -> Generator[Ask, TextReply | None, str | None]:
         """As `_do`, where a refusal is no fault: None."""
         try:
             return (yield from self._do(name, arguments, repeatable=True))
         except Refused:
             return None
 
-    def _get(self, parameter: str) -> Generator[Ask, TextReply, str | None]:
+    def _get(self, parameter: str) -> Generator[Ask, TextReply | None, str | None]:
         """A parameter's value; None when the camera does not know it."""
         text = yield from self._try("GET", parameter)
         if text is None:
@@ -223,61 +258,3 @@ def _positive(number: str | None) -> float | None:
     except ValueError:
         return None
     return value if 0.0 < value < float("inf") else None
-
-
-class SetupRun:
-    """Runs a script on one link: sends each command when its quiet time is over, waits, repeats what was damaged."""
-
-    REPEATS = 3  # of one command
-
-    def __init__(self, script: Generator[Ask, TextReply, Established], where: str, now_ns: int) -> None:
-        self._script = script
-        self._where = where
-        self._repeats = 0
-        self._is_sent = False
-        self._queue(next(script), now_ns)
-
-    @property
-    def wake_ns(self) -> int:
-        return self._due_ns + (self._ask.limit_ns if self._is_sent else 0)
-
-    def tick(self, now_ns: int) -> bytes:
-        """What to send now, if anything. Raises NoReply when the answer is overdue."""
-        if now_ns < self.wake_ns:
-            return b""
-        if self._is_sent:
-            what = f"no answer to {self._ask.name} within {self._ask.limit_ns // SECOND_NS} s"
-            raise NoReply(what, self._where, "Check that the camera is on and its cable is whole; it is tried again by itself.")
-        self._is_sent, self._due_ns = True, now_ns
-        return self._ask.sent
-
-    def take(self, reply: Reply, now_ns: int) -> Established | None:
-        """An undamaged reply. Returns what was established once the script is at its end. Raises Refused, WireError."""
-        if not self._is_sent or isinstance(reply, BinaryReply):
-            raise WireError(f"a reply came that nothing asked for ({reply!r:.40})", self._where, "The link is opened again by itself.")
-        if reply.error == ERROR_DAMAGED:
-            self._repeat(now_ns, "the camera gets our commands damaged")
-            return None
-        try:
-            ask = self._script.send(reply)
-        except StopIteration as end:
-            established: Established = end.value
-            return established
-        self._repeats = 0
-        self._queue(ask, now_ns)
-        return None
-
-    def damaged(self, now_ns: int) -> None:
-        """The reply cannot be read: ask again if that is harmless. Raises WireError when it is not, or after three times."""
-        if not self._ask.repeatable:
-            raise WireError(f"the answer to {self._ask.name} is damaged", self._where, "It is set up again by itself; check the cable.")
-        self._repeat(now_ns, "the camera's answers are damaged")
-
-    def _repeat(self, now_ns: int, what: str) -> None:
-        self._repeats += 1
-        if self._repeats > self.REPEATS:
-            raise WireError(what, self._where, "Check the cable; it is tried again by itself.")
-        self._queue(self._ask, now_ns)
-
-    def _queue(self, ask: Ask, now_ns: int) -> None:
-        self._ask, self._is_sent, self._due_ns = ask, False, now_ns + ask.quiet_before_ns

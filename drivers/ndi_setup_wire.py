@@ -40,6 +40,14 @@ class PortBits:
     BUFFER_LIMIT: Final = 0x8000
 
 
+class ToolInfoBits:
+    """The first byte of a tool's marker information: why it has no pose."""
+
+    BAD_FIT: Final = 0x01
+    TOO_FEW_MARKERS: Final = 0x02
+    INTERFERENCE: Final = 0x04
+
+
 READY_PORT = PortBits.OCCUPIED | PortBits.INITIALISED | PortBits.ENABLED
 
 

@@ -20,8 +20,10 @@ BINARY_START = b"\xc4\xa5"
 _HEADER = struct.Struct("<2sHH")  # start, body length, checksum of those four bytes
 _HEADER_BYTES = 6
 _CRC_BYTES = 2
-_EXTENDED_START = b"\xc8\xa5"
-_STREAM_START = b"\xd4\xb5"
+_EXTENDED_START = b"\xc8\xa5"  # images: no checksums, never asked for
+STREAM_START = b"\xd4\xb5"
+_STREAM_HEAD = struct.Struct("<2sH")  # start, length of the stream's name; the name and a checksum of all of it follow
+MAX_STREAM_NAME = 256
 
 _WHERE = "Polaris reply"
 
@@ -160,7 +162,14 @@ class BinaryReply(msgspec.Struct, frozen=True):
     body: bytes
 
 
-Reply = TextReply | BinaryReply
+class StreamedReply(msgspec.Struct, frozen=True):
+    """A reply that the camera pushed by itself, on behalf of the stream of that name."""
+
+    stream: str
+    reply: TextReply | BinaryReply
+
+
+Reply = TextReply | BinaryReply | StreamedReply
 
 
 def encode_text(text: str) -> bytes:
@@ -171,6 +180,13 @@ def encode_text(text: str) -> bytes:
 def encode_binary(body: bytes) -> bytes:
     start = BINARY_START + len(body).to_bytes(2, "little")
     return start + crc16(start).to_bytes(2, "little") + body + crc16(body).to_bytes(2, "little")
+
+
+def encode_streamed(stream: str, reply: bytes) -> bytes:
+    """A whole reply with the head that a stream puts before each."""
+    name = stream.encode("latin-1")
+    head = _STREAM_HEAD.pack(STREAM_START, len(name)) + name
+    return head + crc16(head).to_bytes(2, "little") + reply
 
 
 class ReplyReader:
@@ -195,40 +211,62 @@ class ReplyReader:
         Raises CrcMismatch for a damaged reply, which is dropped, and FramingLost when no boundary is to be had; from then on
         everything is dropped until `reset`.
         """
-        if len(self._buffer) < len(BINARY_START):
+        start = bytes(self._buffer[:2])
+        if len(start) < len(BINARY_START):
             return None
-        start = self._buffer[:2]
-        if start == BINARY_START:  # before any search for CR: a length byte may be 0x0D
-            return self._pull_binary()
-        if start in (_EXTENDED_START, _STREAM_START):
-            raise self._give_up(f"a reply of a kind never asked for begins ({bytes(start).hex()})")
-        return self._pull_text()
+        return self._pull_streamed() if start == STREAM_START else self._pull_plain(0)
 
-    def _pull_binary(self) -> BinaryReply | None:
+    def _pull_streamed(self) -> StreamedReply | None:
         buffer = self._buffer
-        if len(buffer) < _HEADER_BYTES:
+        if len(buffer) < _STREAM_HEAD.size:
             return None
-        _, length, header_crc = _HEADER.unpack_from(buffer)
-        if crc16(buffer[:4]) != header_crc:
+        _, length = _STREAM_HEAD.unpack_from(buffer)
+        named = _STREAM_HEAD.size + length
+        if length > MAX_STREAM_NAME:
+            raise self._give_up(f"a stream's name claims {length} bytes")
+        if len(buffer) < named + _CRC_BYTES + len(BINARY_START):
+            return None
+        if crc16(buffer[: named + _CRC_BYTES]) != 0:
+            raise self._give_up("the checksum of a stream's head is wrong")
+        name = buffer[_STREAM_HEAD.size : named].decode("latin-1")
+        reply = self._pull_plain(named + _CRC_BYTES)
+        return None if reply is None else StreamedReply(name, reply)
+
+    def _pull_plain(self, at: int) -> TextReply | BinaryReply | None:
+        """The reply that begins at byte `at`; with it goes what stands before it."""
+        start = bytes(self._buffer[at : at + 2])
+        if start == BINARY_START:  # before any search for CR: a length byte may be 0x0D
+            return self._pull_binary(at)
+        if start in (_EXTENDED_START, STREAM_START):
+            raise self._give_up(f"a reply of a kind never asked for begins ({start.hex()})")
+        return self._pull_text(at)
+
+    def _pull_binary(self, at: int) -> BinaryReply | None:
+        buffer = self._buffer
+        body_at = at + _HEADER_BYTES
+        if len(buffer) < body_at:
+            return None
+        _, length, header_crc = _HEADER.unpack_from(buffer, at)
+        if crc16(buffer[at : at + 4]) != header_crc:
             raise self._give_up("the checksum of a binary header is wrong")
         if length > MAX_BODY_BYTES:
             raise self._give_up(f"a binary reply claims {length} bytes")
-        total = _HEADER_BYTES + length + _CRC_BYTES
-        if len(buffer) < total:
+        end = body_at + length + _CRC_BYTES
+        if len(buffer) < end:
             return None
-        body_and_crc = bytes(buffer[_HEADER_BYTES:total])
-        del buffer[:total]
+        body_and_crc = bytes(buffer[body_at:end])
+        del buffer[:end]
         if crc16(body_and_crc) != 0:
             raise CrcMismatch(f"the checksum of a binary reply of {length} bytes is wrong", _WHERE, "It is asked for again.")
         return BinaryReply(body_and_crc[:-_CRC_BYTES])
 
-    def _pull_text(self) -> TextReply | None:
-        end = self._buffer.find(CR)
-        if end > MAX_BODY_BYTES or (end < 0 and len(self._buffer) > MAX_BODY_BYTES):
+    def _pull_text(self, at: int) -> TextReply | None:
+        end = self._buffer.find(CR, at)
+        if end - at > MAX_BODY_BYTES or (end < 0 and len(self._buffer) - at > MAX_BODY_BYTES):
             raise self._give_up("a text reply does not end")
         if end < 0:
             return None
-        line = bytes(self._buffer[:end])
+        line = bytes(self._buffer[at:end])
         del self._buffer[: end + 1]
         if len(line) < 4 or _crc_digits(line[:-4]) != line[-4:]:
             raise CrcMismatch(f"the checksum of {line[:24]!r} is wrong", _WHERE, "It is asked for again.")

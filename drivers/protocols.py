@@ -14,6 +14,17 @@ from drivers.values import StimEvent, StimReport, TrackerEvent, TrainSettings
 Event_co = TypeVar("Event_co", covariant=True)
 
 
+class LineChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done to a serial line, without delay: another speed, and before it a break of `break_ns` if that is not 0.
+
+    A line that cannot carry a break (a pseudo terminal) gets a zero byte instead.
+    """
+
+    baud: int
+    handshake: bool = False
+    break_ns: int = 0
+
+
 class Step(msgspec.Struct, Generic[Event_co], frozen=True, kw_only=True):
     """What follows from one call: bytes to write now, in order; events; when to tick at the latest."""
 
@@ -21,6 +32,7 @@ class Step(msgspec.Struct, Generic[Event_co], frozen=True, kw_only=True):
     send: bytes = b""
     events: tuple[Event_co, ...] = ()
     reopen: str | None = None  # close the transport and open it again; says why
+    line: LineChange | None = None  # never together with `send`
 
 
 class Line(Protocol):

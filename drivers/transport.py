@@ -17,6 +17,7 @@ import serial
 
 from drivers.values import NotThere, Owned
 
+TIOCSBRK, TIOCCBRK = 0x5427, 0x5428  # Linux; the termios module does not name them
 BACKLOG_LIMIT = 4096  # bytes: a device that takes nothing for so long is not there
 
 
@@ -43,7 +44,15 @@ def open_serial(path: Path, baud: int, *, rts_low: bool = False) -> int:
     fd = os.dup(port.fileno())  # same open file description: the lock stays with it when the Python object closes
     port.close()
     os.set_blocking(fd, False)
+    _tell_silence_from_the_end(fd)
     return fd
+
+
+def _tell_silence_from_the_end(fd: int) -> None:
+    """By pyserial's settings a read with nothing there gives no bytes, as a port that is gone does; this way it gives EAGAIN."""
+    settings = termios.tcgetattr(fd)
+    settings[6][termios.VMIN], settings[6][termios.VTIME] = 1, 0
+    termios.tcsetattr(fd, termios.TCSANOW, settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,31 @@ def rts_is_low(fd: int) -> bool | None:
             return None
         raise
     return not int.from_bytes(lines, sys.byteorder) & termios.TIOCM_RTS
+
+
+def set_line(fd: int, baud: int, *, handshake: bool = False) -> None:
+    """Another speed for an open port, from now on, with or without hardware handshake. Raises NotThere when the port has no such speed."""
+    speed = getattr(termios, f"B{baud}", None)
+    if speed is None:
+        raise NotThere(f"no port has {baud} baud", "serial line", "Choose another speed in the chair file.")
+    try:
+        settings = termios.tcgetattr(fd)
+        settings[2] = settings[2] | termios.CRTSCTS if handshake else settings[2] & ~termios.CRTSCTS
+        settings[4] = settings[5] = speed
+        termios.tcsetattr(fd, termios.TCSANOW, settings)
+    except (termios.error, OSError) as error:
+        raise NotThere(f"the port does not take {baud} baud ({error})", "serial line", "Choose another speed in the chair file.") from error
+
+
+def hold_break(fd: int, on: bool) -> None:
+    """Begin or end a break, without waiting. A line that can carry none (a pty: it has no modem lines) gets a zero byte at its begin.
+
+    Raises OSError when the port is gone.
+    """
+    if rts_is_low(fd) is not None:
+        fcntl.ioctl(fd, TIOCSBRK if on else TIOCCBRK)
+    elif on:
+        os.write(fd, b"\0")
 
 
 class Pipe:

@@ -47,6 +47,9 @@ class Unseen(enum.StrEnum):
     OUT_OF_VOLUME = "out_of_volume"
     UNOCCUPIED = "unoccupied"
     BAD_POSE = "bad_pose"
+    BAD_FIT = "bad_fit"  # the markers seen do not fit the tool's definition
+    TOO_FEW_MARKERS = "too_few_markers"
+    INTERFERENCE = "interference"  # other infrared light
 
 
 class ToolSample(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,12 +64,25 @@ class ToolSample(msgspec.Struct, frozen=True, kw_only=True):
     flagged: bool = False  # partly out of volume, interference: shown, never good enough to fire on
 
 
+class SourceStamp(msgspec.Struct, frozen=True, kw_only=True):
+    """When a source says that a frame was, on its own clock, and what it knows of that clock against the host's monotonic one."""
+
+    source_ns: int
+    host_minus_source_ns: int | None = None  # None: the source exchanges no time with us
+    bound_ns: int | None = None  # that difference is wrong by no more than this
+
+
 class TrackerFrame(msgspec.Struct, frozen=True, kw_only=True, tag="frame"):
-    """All tools at one exposure. `received_ns` is when the last byte of the reply was read."""
+    """All tools at one exposure. `received_ns` is when the last byte of the reply was read.
+
+    `skipped`: frames that the source made since the one before and that never came.
+    """
 
     frame_number: int
     received_ns: int
     tools: tuple[ToolSample, ...]
+    stamp: SourceStamp | None = None
+    skipped: int = 0
 
 
 class TrackerState(enum.StrEnum):

@@ -6,7 +6,9 @@ import sys
 from typing import NoReturn
 
 PARTS = {
-    "camera": ("sim.ndi_sim", "a tracker on TCP"),
+    "camera": ("sim.ndi_program", "a tracker on TCP or a pseudo terminal"),
+    "lsl-tracker": ("sim.lsl_tracker", "a tracker as a motion-capture stream of LSL"),
+    "igtl-tracker": ("sim.igtl_tracker", "a tracker as transforms of an OpenIGTLink server"),
     "magventure": ("sim.magventure_sim", "a stimulator on a pseudo terminal"),
     "muscle": ("sim.muscle", "a thumb that twitches, as an EMG stream of LSL"),
     "magstim": ("sim.magstim_sim", "a stimulator of the other family on a pseudo terminal"),

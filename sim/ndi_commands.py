@@ -21,23 +21,30 @@ from drivers.ndi_setup_wire import (
 from drivers.ndi_wire import encode_binary
 from drivers.values import WireError
 from sim.ndi_device import Device, Mode
-from sim.ndi_parameters import NO_SUCH_PARAMETER
+from sim.ndi_gbf import track_gbf
+from sim.ndi_parameters import ILLUMINATOR, NO_SUCH_PARAMETER
+from sim.ndi_refusal import Refusal
 from sim.ndi_tools import PortHandle
 
-API_REVISION = "G.001.005"  # below G.003 clients ask for neither BX2 nor streams
 OKAY = "OKAY"
+COMBINED_REVISION = "008"  # VER 5
+COMM_REFUSED = 0x06
+COMM_BAUDS = {
+    "0": 9600,
+    "1": 14400,
+    "2": 19200,
+    "3": 38400,
+    "4": 57600,
+    "5": 115200,
+    "6": 921600,
+    "7": 1228739,
+    "A": 230400,
+}
+COMM_REST = ("01", "012", "01", "01")  # data bits, parity, stop bits, handshake
 
 TOO_LONG, TOO_SHORT, WRONG_COUNT, NO_SUCH_HANDLE, NO_SUCH_PRIORITY = 0x02, 0x03, 0x07, 0x08, 0x09
 WRONG_MODE, NOT_LOADED, NOT_INITIALISED, NOT_ENABLED = 0x0C, 0x0D, 0x0E, 0x0F
 BAD_ROM, OUT_OF_RANGE, NO_HANDLES_LEFT = 0x13, 0x23, 0x2D
-
-
-class Refusal(Exception):
-    """An error code of the language."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(f"ERROR{code:02X}")
-        self.code = code
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -83,14 +90,30 @@ def okay(_device: Device, _: str) -> str:
     return OKAY
 
 
+def set_line(_device: Device, arguments: str) -> str:
+    """Whether such a line is possible; the line itself is changed where there is one."""
+    settings = zip(arguments[1:], COMM_REST, strict=True)
+    if arguments[0].upper() not in COMM_BAUDS or any(given not in known for given, known in settings):
+        raise Refusal(COMM_REFUSED)
+    return OKAY
+
+
+def set_illuminator(device: Device, arguments: str) -> str:
+    if arguments not in ("0", "1", "2"):
+        raise Refusal(OUT_OF_RANGE)
+    if device.model.illuminated:
+        device.parameters.write(ILLUMINATOR, arguments)
+    return OKAY
+
+
 def beep(_device: Device, arguments: str) -> str:
     if arguments not in tuple("123456789"):
         raise Refusal(OUT_OF_RANGE)
     return "1"
 
 
-def api_revision(_device: Device, _: str) -> str:
-    return API_REVISION
+def api_revision(device: Device, _: str) -> str:
+    return device.model.interface
 
 
 def echo(_device: Device, arguments: str) -> str:
@@ -99,12 +122,12 @@ def echo(_device: Device, arguments: str) -> str:
 
 def version(device: Device, arguments: str) -> str:
     if arguments == "5":
-        return "008"
+        return COMBINED_REVISION
     if arguments not in ("0", "3", "4"):
         raise Refusal(OUT_OF_RANGE)
     return encode_version(
         Version(
-            firmware_type="Polaris Vega Control Firmware (simulated)",
+            firmware_type=f"{device.model.title} Control Firmware (simulated)",
             serial=device.serial,
             characterised=None if arguments == "3" else "01/01/24",
             freeze_tag=device.freeze_tag,
@@ -147,7 +170,7 @@ def set_parameter(device: Device, arguments: str) -> str:
     name, equals, value = arguments.partition("=")
     if not equals:
         raise Refusal(WRONG_COUNT)
-    if name.endswith("Frequency") and device.mode is Mode.TRACKING:
+    if name.strip().endswith(("Frequency", "Illuminator Rate")) and device.mode is Mode.TRACKING:
         raise Refusal(WRONG_MODE)
     return _okay_or(device.parameters.write(name.strip(), value.strip()))
 
@@ -286,14 +309,14 @@ RULES = {
     "RESET": Rule(reset, ALWAYS, changes=True),
     "TSTART": Rule(start_tracking, SETUP, changes=True),
     "TSTOP": Rule(stop_tracking, SETUP | TRACKING, changes=True),  # when idle too: clients send it blindly
-    "COMM": Rule(okay, ALWAYS, width=5),  # means nothing on TCP, but clients send it when they leave
+    "COMM": Rule(set_line, ALWAYS, width=5),  # means nothing on TCP, but clients send it when they leave
     "BEEP": Rule(beep, ALWAYS, width=1),
     "APIREV": Rule(api_revision, ALWAYS),
     "ECHO": Rule(echo, ALWAYS),
     "VER": Rule(version, ALWAYS),
     "SFLIST": Rule(features, SETUP),
     "SSTAT": Rule(health, SETUP),
-    "IRATE": Rule(okay, SETUP, changes=True, width=1),
+    "IRATE": Rule(set_illuminator, SETUP, changes=True, width=1),
     "VSEL": Rule(okay, SETUP, changes=True, width=1),
     "3D": Rule(diagnostic_position, ALWAYS),
     "GET": Rule(get, ALWAYS),
@@ -311,4 +334,8 @@ RULES = {
     "PHINF": Rule(describe_handle, SETUP),
     "TX": Rule(track_text, TRACKING),
     "BX": Rule(track_binary, TRACKING),
+    "BX2": Rule(track_gbf, TRACKING),
+    "STREAM": Rule(okay, SETUP | TRACKING),  # this and the next are carried out where the clients are known
+    "USTREAM": Rule(okay, SETUP | TRACKING),
 }
+NEEDS_STREAMS = frozenset({"BX2", "STREAM", "USTREAM"})

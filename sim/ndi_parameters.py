@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from sim.ndi_models import HIGHEST_HZ, ILLUMINATED_HZ, LOWEST_HZ, Model
+
 NO_SUCH_PARAMETER = 0x34
 WRONG_TYPE = 0x35
 OUT_OF_RANGE = 0x36
@@ -11,9 +13,9 @@ READ_ONLY = 0x39
 
 FRAME_HZ = "Param.Tracking.Frame Frequency"
 TRACK_RATE = "Param.Tracking.Track Frequency"  # 0 every third, 1 every second, 2 every frame
+ILLUMINATOR = "Param.Tracking.Illuminator Rate"  # 0 20 Hz, 1 30 Hz, 2 60 Hz
+BUMPED = "Info.Status.Bump Detected"
 DEVICE_PREFIX = "PS-0."
-
-LOWEST_HZ, HIGHEST_HZ = 20, 400
 
 
 @dataclass(slots=True)
@@ -37,6 +39,10 @@ class Parameters:
 
     def number(self, name: str) -> int:
         return int(self._table[name].value)
+
+    def note(self, name: str, value: str) -> None:
+        """The camera itself sets one."""
+        self._table[name].value = value
 
     def matching(self, pattern: str) -> dict[str, str]:
         """Values whose names match (`*` is any text); empty when there are none."""
@@ -79,13 +85,17 @@ class Parameters:
         return None if names else NO_SUCH_PARAMETER
 
 
-TIMEOUTS_S = {"INIT": 4, "RESET": 15, "PINIT": 6, "TSTART": 6, "TX": 4, "BX": 4, "GET": 8, "SET": 8, "GETINFO": 15}
+# Longest reply times as a unit of the family told them.
+TIMEOUTS_S = {"INIT": 4, "RESET": 15, "PINIT": 6, "TSTART": 6, "TX": 4, "BX": 4, "GET": 8, "SET": 8, "SAVE": 8, "GETINFO": 15}
+TIMEOUTS_S |= dict.fromkeys(
+    ("COMM", "VER", "PHSR", "PHRQ", "PENA", "PDIS", "PHF", "PVWR", "PHINF", "TSTOP", "BEEP", "APIREV", "SSTAT", "SFLIST"), 2
+)
 
 
-def vega_table(rate_hz: int, serial: str) -> dict[str, Parameter]:
-    """What clients are known to ask a Polaris Vega for."""
+def table_of(model: Model, rate_hz: int, serial: str) -> dict[str, Parameter]:
+    """What clients are known to ask a Polaris for."""
     table = {
-        FRAME_HZ: Parameter(str(rate_hz), "Frames per second", True, LOWEST_HZ, HIGHEST_HZ),
+        FRAME_HZ: Parameter(str(rate_hz), "Frames per second", not model.illuminated, LOWEST_HZ, HIGHEST_HZ),
         TRACK_RATE: Parameter("2", "Share of frames that are tracked", True, 0, 2),
         "Param.Tracking.Available Volumes": Parameter("Pyramid;Extended Pyramid", "Measuring volumes"),
         "Param.Tracking.Selected Volume": Parameter("0", "Measuring volume in use", True, 0, 1),
@@ -98,14 +108,16 @@ def vega_table(rate_hz: int, serial: str) -> dict[str, Parameter]:
         "Info.Status.Alerts": Parameter("0", "Alerts that stand"),
         "Info.Status.New Alerts": Parameter("0", "Alerts since the last look"),
         "Info.Status.System Mode": Parameter("Initialized", "Mode"),
-        "Info.Status.Bump Detected": Parameter("0", "A bump was detected"),
-        "Features.Firmware.Version": Parameter("008.000.000", "Firmware"),
+        BUMPED: Parameter("0", "A bump was detected"),
+        "Features.Firmware.Version": Parameter(model.firmware, "Firmware"),
         "Features.Hardware.Serial Number": Parameter(serial, "Serial number"),
-        "Features.Hardware.Model": Parameter("Polaris Vega (simulated)", "Model"),
+        "Features.Hardware.Model": Parameter(f"{model.title} (simulated)", "Model"),
         "Features.Tools.Passive Ports": Parameter("25", "Passive tools at a time"),
         "Device.Type.0": Parameter("PS", "Kind of the first device"),
         "Device.Instance.0": Parameter("0", "Instance of the first device"),
     }
+    if model.illuminated:
+        table[ILLUMINATOR] = Parameter(str(ILLUMINATED_HZ.index(rate_hz)), "0 20 Hz, 1 30 Hz, 2 60 Hz", True, 0, 2)
     for command, seconds in TIMEOUTS_S.items():
         table[f"Info.Timeout.{command}"] = Parameter(str(seconds), "Longest reply time in seconds")
     return table

@@ -4,6 +4,7 @@ Bytes only; knows no device. The client's side is kept open here too, so that cl
 """
 
 import os
+import termios
 import tty
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +39,10 @@ class PtyPort:
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(self.device)
         fresh.replace(self.link)
+
+    def speed(self) -> int:
+        """The speed that the client's side is set to, as a constant of termios."""
+        return int(termios.tcgetattr(self._client_fd)[5])
 
     def read(self) -> bytes:
         """What clients have written, empty if nothing."""

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+from sim.bench_hands import BenchHands
 from sim.magventure_settings import DEFAULT_MODEL
 from sim.muscle import add_thumb_arguments
-from sim.ndi_parameters import HIGHEST_HZ, LOWEST_HZ
+from sim.ndi_models import HIGHEST_HZ, LOWEST_HZ
 from sim.ndi_shutter import FAST_LATENCY_MS, FASTEST_SLOW_HZ, SLOW_LATENCY_MS
 from sim.ndi_sim import CameraSim
 from sim.pty_port import PtyPort
@@ -23,6 +24,7 @@ from sim.room_door import DoorError, RoomDoor
 from sim.room_files import SOCKET, STIMULATOR, TRUTH, BadRoom, Chair, ensure_roms, known_camera_port, write_chair
 from sim.room_plan import NoPlan, ensure_plan, planned_target
 from sim.room_stage import Patient, Stage
+from sim.room_tracker import CAMERA, KINDS, NoTracker, name_tracker, streaming
 from sim.room_unit import MODELS, RoomUnit, chair_lines, make_unit
 from sim.thumb import Thumb
 from sim.truth import TruthLog
@@ -44,6 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate", type=int, default=60, metavar="HZ", help=f"camera frames a second, {LOWEST_HZ} to {HIGHEST_HZ} (default: 60)"
     )
     parser.add_argument("--model", choices=MODELS, default=DEFAULT_MODEL, help="the stimulator (default: %(default)s)")
+    parser.add_argument(
+        "--uncalibrated", action="store_true", help="pointer and coil are yet to be calibrated: the chair's file names the bench instead"
+    )
+    parser.add_argument("--tracker", choices=KINDS, default=CAMERA, help="how the chair's tracker speaks (default: %(default)s)")
     add_thumb_arguments(parser)
     parser.add_argument("--protocol", action="append", metavar="NAME", help=f"make a plan for it; repeatable (default: {DEFAULT_PROTOCOL})")
 
@@ -62,14 +68,21 @@ def main(given: argparse.Namespace) -> int:
             world = World(given.seed, time.monotonic_ns(), target=planned_target(plans[0]))
             patient = Patient(Thumb(given.threshold, given.spread, given.seed))
             with _devices(folder, world, patient, given) as (camera, stimulator, chair):
-                stage = Stage(world, People(world, given.seed), patient, camera, stimulator, time.monotonic_ns)
-                _tell(folder, chair, camera, plans[0])
-                door.run_forever(stage.act)
+                people, bench = People(world, given.seed), BenchHands(world, given.seed)
+                stage = Stage(world, people, bench, patient, camera, stimulator, time.monotonic_ns)
+                with contextlib.ExitStack() as streams:
+                    where = _endpoint(camera)
+                    if given.tracker != CAMERA:
+                        stream = streams.enter_context(streaming(given.tracker, folder, world, given.rate, given.seed))
+                        name_tracker(chair, stream.section)
+                        stage.tracker, where = stream.source, stream.endpoint
+                    _tell(folder, chair, where, plans[0])
+                    door.run_forever(stage.act)
     except Leave:
         return OK
     except (NoPlan, BadRoom) as error:
         return _complain(BAD_DATA, str(error))
-    except DoorError as error:
+    except (DoorError, NoTracker) as error:
         return _complain(UNAVAILABLE, str(error))
     except OSError as error:
         return _complain(CANNOT_CREATE, f"{given.dir}: {error}. Choose another --dir.")
@@ -92,8 +105,13 @@ def _devices(folder: Path, world: World, patient: Patient, given: argparse.Names
         open_things.callback(stimulator.stop)
         stimulator.start()
         ensure_roms(folder)
-        lines = chair_lines(given.model, folder)
-        chair = Chair(camera=_endpoint(camera), rate_hz=rate_hz, latency_ms=latency_ms, stimulator=lines)
+        chair = Chair(
+            camera=_endpoint(camera),
+            rate_hz=rate_hz,
+            latency_ms=latency_ms,
+            stimulator=chair_lines(given.model, folder),
+            is_calibrated=not given.uncalibrated,
+        )
         yield camera, stimulator, write_chair(folder, seed, chair)
 
 
@@ -109,12 +127,12 @@ def _endpoint(camera: CameraSim) -> str:
     return "tcp://{}:{}".format(*camera.endpoint)
 
 
-def _tell(folder: Path, chair: Path, camera: CameraSim, plan: Path) -> None:
+def _tell(folder: Path, chair: Path, tracker: str, plan: Path) -> None:
     line = {
         "ready": True,
         "dir": str(folder),
         "config": str(chair),
-        "camera": _endpoint(camera),
+        "camera": tracker,
         "stimulator": str(folder / STIMULATOR),
         "truth": str(folder / TRUTH),
         "room": str(folder / SOCKET),

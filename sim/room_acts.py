@@ -64,6 +64,43 @@ class Occlude(Act, frozen=True, kw_only=True, tag="occlude"):
     seconds: float
 
 
+class Pivot(Act, frozen=True, kw_only=True, tag="pivot"):
+    """The pointer's tip rests in a divot of the block while it is turned to every side."""
+
+    divot: str = "A"
+    seconds: float = 20.0
+    degrees: float = 35.0
+
+
+class TouchCoil(Act, frozen=True, kw_only=True, tag="touch_coil"):
+    """A mark of the coil as it lies there; also its `handle` and its `back`."""
+
+    point: str
+
+
+class TouchDivot(Act, frozen=True, kw_only=True, tag="touch_divot"):
+    divot: str
+
+
+class CoilOnPlate(Act, frozen=True, kw_only=True, tag="coil_on_plate"):
+    """The coil is laid face down into its plate."""
+
+
+class TiltPlate(Act, frozen=True, kw_only=True, tag="tilt_plate"):
+    """With the coil in it, to every side."""
+
+    seconds: float = 10.0
+    degrees: float = 30.0
+
+
+class TakeOffHead(Act, frozen=True, kw_only=True, tag="take_off_head"):
+    """The head reference is taken off the patient and laid down."""
+
+
+class StrapOnHead(Act, frozen=True, kw_only=True, tag="strap_on_head"):
+    """And put back to where it sat."""
+
+
 class PressDisable(Act, frozen=True, kw_only=True, tag="press_disable"):
     """The stimulator's own red key."""
 
@@ -123,6 +160,13 @@ Request = (
     | SlipReference
     | BumpCamera
     | Occlude
+    | Pivot
+    | TouchCoil
+    | TouchDivot
+    | CoilOnPlate
+    | TiltPlate
+    | TakeOffHead
+    | StrapOnHead
     | PressDisable
     | PressEnable
     | PressTrigger

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from sim.bench_files import DRAWING, bench_lines, write_bench
 from sim.ndi_room_tools import ROOM_ROMS
 from sim.world_bodies import COIL_FROM_COILTOOL, TIP_IN_POINTER_MM
 from sim.world_geometry import Vector, added, to_matrix
@@ -38,8 +39,8 @@ def known_camera_port(folder: Path) -> int | None:
     if not path.exists():
         return None
     try:
-        endpoint = tomllib.loads(path.read_text(encoding="utf-8"))["tracker"]["endpoint"]
-        return int(str(endpoint).rpartition(":")[2])
+        tracker = tomllib.loads(path.read_text(encoding="utf-8"))["tracker"]
+        return int(str(tracker["endpoint"]).rpartition(":")[2]) if tracker["kind"] == "ndi" else None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadRoom(f"{path}: not a chair file of a simulated room ({error}). Remove it or name another --dir.") from error
 
@@ -52,6 +53,7 @@ class Chair:
     rate_hz: float
     latency_ms: float
     stimulator: str  # its own lines
+    is_calibrated: bool = True  # else its file leaves pointer and coil to the calibration history
 
 
 def write_chair(folder: Path, seed: int, chair: Chair) -> Path:
@@ -65,6 +67,8 @@ def write_chair(folder: Path, seed: int, chair: Chair) -> Path:
         text = re.sub(r"(?m)^latency_ms = .*$", f"latency_ms = {chair.latency_ms:.1f}", text)
     else:
         text = _text(seed, chair)
+        if not chair.is_calibrated:
+            write_bench(folder)
     fresh = path.with_suffix(".new")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)
@@ -82,9 +86,8 @@ def _text(seed: int, chair: Chair) -> str:
     rng = random.Random(seed)
     now = datetime.now(UTC).replace(microsecond=0)
     commands, telemetry = free_ports(2)
-    tip = added(TIP_IN_POINTER_MM, _gauss(rng, TIP_ERROR_MM))
-    coiltool_from_coil = COIL_FROM_COILTOOL.inverse().moved(_gauss(rng, COIL_ERROR_MM), _gauss(rng, COIL_ERROR_DEG))
-    rows = ",\n".join("  " + json.dumps([round(number, 6) for number in row]) for row in to_matrix(coiltool_from_coil))
+    calibrated = _calibrated(rng, now)
+    pointer, coil, bench = calibrated if chair.is_calibrated else _uncalibrated()
     return f"""# A simulated chair, written by `atmsd sim room`. Nothing in it may be used with a real device.
 
 [chair]
@@ -106,16 +109,12 @@ rom = "head.rom"
 
 [tools.pointer]
 rom = "pointer.rom"
-tip_in_pointer_mm = {json.dumps([round(number, 4) for number in tip])}
+{pointer}
 
 [tools.coil]
 rom = "coil.rom"
-coiltool_from_coil = [
-{rows},
-]
-calibrated_utc = "{now.isoformat().replace("+00:00", "Z")}"
-valid_until_utc = "{(now + timedelta(days=CALIBRATION_DAYS)).isoformat().replace("+00:00", "Z")}"
-
+{coil}
+{bench}
 [stimulator]
 port = "{STIMULATOR}"
 coil_class = "figure-8"
@@ -128,6 +127,25 @@ telemetry = "tcp://127.0.0.1:{telemetry}"
 [ledger]
 url = "sqlite:///ledger.sqlite"
 """
+
+
+def _calibrated(rng: random.Random, now: datetime) -> tuple[str, str, str]:
+    """What the file says of pointer and coil, as calibrations of a person at a bench leave it."""
+    tip = added(TIP_IN_POINTER_MM, _gauss(rng, TIP_ERROR_MM))
+    coiltool_from_coil = COIL_FROM_COILTOOL.inverse().moved(_gauss(rng, COIL_ERROR_MM), _gauss(rng, COIL_ERROR_DEG))
+    rows = ",\n".join("  " + json.dumps([round(number, 6) for number in row]) for row in to_matrix(coiltool_from_coil))
+    until = now + timedelta(days=CALIBRATION_DAYS)
+    coil = f"""coiltool_from_coil = [
+{rows},
+]
+calibrated_utc = "{now.isoformat().replace("+00:00", "Z")}"
+valid_until_utc = "{until.isoformat().replace("+00:00", "Z")}"
+"""
+    return f"tip_in_pointer_mm = {json.dumps([round(number, 4) for number in tip])}", coil, ""
+
+
+def _uncalibrated() -> tuple[str, str, str]:
+    return 'calibration = "store"', f'calibration = "store"\ndrawing = "{DRAWING}"\n', bench_lines()
 
 
 def free_ports(count: int) -> list[int]:

@@ -6,6 +6,9 @@ from collections.abc import Callable
 import msgspec
 
 from sim import room_acts as ask
+from sim.bench_hands import BenchHands
+from sim.igtl_tracker import IgtlServer
+from sim.lsl_tracker import LslSource
 from sim.ndi_sim import CameraSim
 from sim.room_acts import Answer
 from sim.room_unit import RoomUnit
@@ -33,11 +36,20 @@ class Stage:
     """`act` begins one act now and says when it is done, and what to answer then. Raises ValueError for what cannot be done."""
 
     def __init__(
-        self, world: World, people: People, patient: Patient, camera: CameraSim, stimulator: RoomUnit, clock: Callable[[], int]
+        self,
+        world: World,
+        people: People,
+        bench: BenchHands,
+        patient: Patient,
+        camera: CameraSim,
+        stimulator: RoomUnit,
+        clock: Callable[[], int],
     ) -> None:
         self._world, self._people, self._patient = world, people, patient
-        self._camera, self._stimulator = camera, stimulator
+        self.tracker: CameraSim | IgtlServer | LslSource = camera  # the one that the chair's file names
+        self._stimulator = stimulator
         self._clock = clock
+        self._bench = bench
 
     def act(self, request: ask.Request) -> tuple[int, Answer]:
         now_ns = self._clock()
@@ -45,8 +57,9 @@ class Stage:
             return now_ns, Answer(ok=True, truth=self._world.probe(now_ns))
         if isinstance(request, ask.WatchThumb):
             return now_ns, Answer(ok=True, pulses_felt=self._patient.felt, twitched=self._patient.twitched)
-        if (done_ns := self._move(request, now_ns)) is not None:
-            return done_ns, DONE
+        for hands in (self._move, self._at_bench):
+            if (done_ns := hands(request, now_ns)) is not None:
+                return done_ns, DONE
         self._press(request)
         return now_ns, DONE
 
@@ -78,6 +91,26 @@ class Stage:
                 return people.occlude(tool, seconds, now_ns)
         return None
 
+    def _at_bench(self, request: ask.Request, now_ns: int) -> int | None:
+        """Hands at the bench, likewise."""
+        bench = self._bench
+        match request:
+            case ask.Pivot(divot=divot, seconds=seconds, degrees=degrees):
+                return bench.pivot(divot, seconds, degrees, now_ns)
+            case ask.TouchCoil(point=point):
+                return bench.touch_coil(point, now_ns)
+            case ask.TouchDivot(divot=divot):
+                return bench.touch_divot(divot, now_ns)
+            case ask.CoilOnPlate():
+                return bench.coil_on_plate(now_ns)
+            case ask.TiltPlate(seconds=seconds, degrees=degrees):
+                return bench.tilt_plate(seconds, degrees, now_ns)
+            case ask.TakeOffHead():
+                return bench.take_off_head(now_ns)
+            case ask.StrapOnHead():
+                return bench.strap_on_head(now_ns)
+        return None
+
     def _press(self, request: ask.Request) -> None:
         """Fingers and faults: done at once."""
         stimulator = self._stimulator
@@ -95,7 +128,7 @@ class Stage:
             case ask.PowerCycle():
                 stimulator.power_cycle()
             case ask.CameraFault(name=name, value=value):
-                switch(self._camera.faults, name, value)
+                switch(self.tracker.faults, name, value)
             case ask.StimulatorFault(name=name, value=value):
                 switch(stimulator.faults, name, value)
 

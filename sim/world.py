@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from drivers.rom_wire import RomFile
-from sim import ndi_room_tools
+from sim import ndi_room_tools, world_bench
 from sim.ndi_poses import BodyPose
 from sim.ndi_room_tools import ROOM_BODIES
+from sim.world_bench import PLATE, PLATE_BODY, PLATE_STAND
 from sim.world_bodies import COIL_FROM_COILTOOL, TIP_IN_POINTER_MM
 from sim.world_geometry import IDENTITY, CoilError, Pose, Vector, added, coil_error, from_axes, from_rotation_vector, scaled
 from sim.world_hand import NS, Carrier
@@ -22,6 +23,7 @@ FACING = from_axes((-1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (0.0, 0.0
 POINTER_STAND = Pose(from_rotation_vector((20.0, -30.0, 0.0)), (220.0, 120.0, -60.0))
 COIL_STAND = Pose(from_rotation_vector((90.0, 0.0, 0.0)), (-240.0, 60.0, 40.0))
 REMEMBERED = 50
+BODIES: Mapping[str, RomFile] = ROOM_BODIES | {PLATE: PLATE_BODY}
 
 
 class NoSuchThing(ValueError):
@@ -63,11 +65,12 @@ class World:
         self.camera = Carrier(start_ns, camera, on_head=False)
         self.strap = Carrier(start_ns, strap, on_head=True)
         self.tip = Carrier(start_ns, POINTER_STAND, on_head=False, shake=[tremor])
+        self.plate = Carrier(start_ns, PLATE_STAND, on_head=False)
         self.coil = Carrier(start_ns, COIL_STAND, on_head=False, shake=[tremor, settling])
 
     @property
     def bodies(self) -> Mapping[str, RomFile]:
-        return ROOM_BODIES
+        return BODIES
 
     def pose(self, body: str, exposed_ns: int) -> BodyPose | None:
         """`tracker_from_<body>`, or None while somebody stands before it; the camera adds its own noise."""
@@ -88,8 +91,10 @@ class World:
                 return tracker_from_room @ room_from_tip.moved(scaled(TIP_IN_POINTER_MM, -1.0))
             case ndi_room_tools.COIL:
                 return tracker_from_room @ self.coil.in_room(t_ns, room_from_mri) @ COIL_FROM_COILTOOL
+            case world_bench.PLATE:
+                return tracker_from_room @ self.plate.in_room(t_ns, IDENTITY)
             case _:
-                raise NoSuchThing(f"no body {body!r} in this room; there are {', '.join(ROOM_BODIES)}")
+                raise NoSuchThing(f"no body {body!r} in this room; there are {', '.join(BODIES)}")
 
     def room_from_mri(self, t_ns: int) -> Pose:
         """How the patient sits, sways and breathes."""
@@ -124,8 +129,8 @@ class World:
         }
 
     def hide(self, hidden: Hidden) -> None:
-        if hidden.body not in ROOM_BODIES:
-            raise NoSuchThing(f"no body {hidden.body!r} in this room; there are {', '.join(ROOM_BODIES)}")
+        if hidden.body not in BODIES:
+            raise NoSuchThing(f"no body {hidden.body!r} in this room; there are {', '.join(BODIES)}")
         self._hidden = (*self._hidden[-REMEMBERED:], hidden)
 
     def is_hidden(self, body: str, t_ns: int) -> bool:

@@ -43,7 +43,7 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """Along a path on the head at even speed, the ends eased; `mri_from_tool` at points close together."""
+    """Along a path at even speed; `mri_from_tool` (off the head: `room_from_tool`) at points close together."""
 
     start_ns: int
     end_ns: int
@@ -54,7 +54,8 @@ class Stroke:
         share = min(1.0, max(0.0, (t_ns - self.start_ns) / (self.end_ns - self.start_ns)))
         along = share * (len(self.path) - 1)
         first = min(int(along), len(self.path) - 2)
-        return room_from_mri @ between(self.path[first], self.path[first + 1], along - first)
+        pose = between(self.path[first], self.path[first + 1], along - first)
+        return room_from_mri @ pose if self.on_head else pose
 
 
 class Carrier:

@@ -23,6 +23,14 @@ def chair_file(folder: Path, *, site: bool = True, model: str = "x100-option", s
     return path
 
 
+def uncalibrated_chair_file(folder: Path) -> Path:
+    """A chair whose file leaves pointer and coil to the calibration history, with the bench's papers beside it."""
+    ensure_roms(folder)
+    lines = chair_lines("x100-option", folder)
+    room = Chair(camera="tcp://127.0.0.1:1", rate_hz=60, latency_ms=14, stimulator=lines, is_calibrated=False)
+    return write_chair(folder, 1, room)
+
+
 def chair(folder: Path, **changes: object) -> Config:
     """The same, loaded."""
     return load_config(chair_file(folder, **changes))  # type: ignore[arg-type]  # each test gives what it changes

@@ -5,6 +5,7 @@ from drivers.ndi_setup_wire import encode_chunks
 from drivers.ndi_wire import BinaryReply, ReplyReader, TextReply, encode_command
 from sim.ndi_camera import Camera
 from sim.ndi_device import Device
+from sim.ndi_models import Model
 from sim.ndi_poses import SlowMotion
 from sim.ndi_room_tools import ROOM_BODIES
 
@@ -14,11 +15,11 @@ HOST, OTHER = 1, 2  # clients
 class Bench:
     """A camera with the room's three tools before it; `options` are those of `Device`."""
 
-    def __init__(self, rate_hz: int = 60, **options: float | bool | str) -> None:
+    def __init__(self, rate_hz: int | None = 60, **options: float | bool | str | Model) -> None:
         self.now_ns = 10**12
         self.source = SlowMotion(ROOM_BODIES)
         self.device = Device(self.source, rate_hz, lambda: self.now_ns, **options)  # type: ignore[arg-type]
-        self.camera = Camera(self.device)
+        self.camera = Camera(self.device, lambda: self.now_ns)
 
     def ask(self, line: str, client: int = HOST) -> str:
         """A line as it stands (no CR); the text of its reply."""

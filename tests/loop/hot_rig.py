@@ -27,6 +27,7 @@ from daemon.on_target import DEFAULT_LIMITS, TargetLimits
 from daemon.purpose import Pacing
 from drivers.values import TrainSettings
 from sim.magventure_settings import DEFAULT_MODEL
+from sim.room_tracker import CAMERA
 from sim.world_geometry import to_matrix
 from tests.loop.live_room import LiveRoom, TruePulse, be_punctual
 
@@ -54,8 +55,10 @@ class HotRig:
     notified at every packet too, so that `room.wait` may look at both.
     """
 
-    def __init__(self, folder: Path, *, rate_hz: int = 60, seed: int = 1, model: str = DEFAULT_MODEL) -> None:
-        self.room = LiveRoom(folder, rate_hz=rate_hz, seed=seed, model=model)
+    def __init__(
+        self, folder: Path, *, rate_hz: int = 60, seed: int = 1, model: str = DEFAULT_MODEL, tracker: str = CAMERA
+    ) -> None:
+        self.room = LiveRoom(folder, rate_hz=rate_hz, seed=seed, model=model, tracker=tracker)
         self.heard: list[tuple[int, ipc.FromHotOrder | ipc.FromHotNews]] = []
         self.run_id = ""
         self.arm_no = self.grant_no = 0

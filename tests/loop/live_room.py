@@ -21,7 +21,9 @@ from sim.ndi_shutter import FAST_LATENCY_MS, FASTEST_SLOW_HZ, SLOW_LATENCY_MS
 from sim.ndi_sim import CameraSim
 from sim.pty_port import PtyPort
 from sim.room_files import Chair, ensure_roms, write_chair
+from sim.room_tracker import CAMERA, name_tracker, streaming
 from sim.room_unit import chair_lines, make_unit
+from sim.stream_source import StreamFaults
 from sim.truth import TruthLog
 from sim.world import World
 from sim.world_geometry import Pose, crossed, from_axes, scaled, unit
@@ -133,8 +135,12 @@ class LiveRoom:
         seed: int = 1,
         changed: threading.Condition | None = None,
         model: str = DEFAULT_MODEL,
+        is_calibrated: bool = True,
+        tracker: str = CAMERA,
     ) -> None:
         self.folder, self._rate_hz, self._seed, self._model = folder, rate_hz, seed, model
+        self._is_calibrated = is_calibrated
+        self._tracker, self._streams = tracker, contextlib.ExitStack()
         self.changed = changed or threading.Condition()
         self.target = place_on_head()
         self.world = World(seed, time.monotonic_ns(), head=_head(), target=self.target)
@@ -153,8 +159,13 @@ class LiveRoom:
             rate_hz=self._rate_hz,
             latency_ms=latency_ms,
             stimulator=chair_lines(self._model, self.folder),
+            is_calibrated=self._is_calibrated,
         )
         self.config = write_chair(self.folder, self._seed, chair)
+        if self._tracker != CAMERA:
+            stream = self._streams.enter_context(streaming(self._tracker, self.folder, self.world, self._rate_hz, self._seed))
+            self.stream = stream.source
+            name_tracker(self.config, stream.section)
         self.camera.start()
         self.stimulator.start()
         self.put_coil_on_target()
@@ -166,6 +177,7 @@ class LiveRoom:
         self.stimulator.stop()
         self.cable.close()
         self.camera.stop()
+        self._streams.close()
 
     # ---- hands and faults -------------------------------------------------------------------------------------------
 
@@ -192,6 +204,9 @@ class LiveRoom:
             fresh = type(faults)()
             for field in fields(fresh):
                 setattr(faults, field.name, getattr(fresh, field.name))
+        if self._tracker != CAMERA:
+            for field in fields(StreamFaults):
+                setattr(self.stream.faults, field.name, getattr(StreamFaults(), field.name))
         self.stimulator.plug_coil()
         self.put_coil_on_target()
 

@@ -104,7 +104,7 @@ def test_the_camera_answers_a_stranger_in_its_own_language(room: Room) -> None:
     host, port = room.line["camera"].removeprefix("tcp://").split(":")
     with socket.create_connection((host, int(port)), timeout=END_S) as link:
         link.sendall(b"APIREV \r")
-        assert link.recv(64).startswith(b"G.001.005")
+        assert link.recv(64).startswith(b"G.003.005")
 
 
 def test_the_stimulator_answers_on_its_link(room: Room) -> None:

@@ -41,21 +41,24 @@ from drivers.ndi_wire import (
     FramingLost,
     Reply,
     ReplyReader,
+    StreamedReply,
     TextReply,
     crc16,
     decode_command,
     encode_binary,
     encode_command,
+    encode_streamed,
     encode_text,
 )
 from drivers.rom_wire import build_rom, parse_rom, rom_checksum
 from drivers.values import WireError
 
 TEXTS = st.text(st.characters(codec="latin-1", exclude_characters="\r"), max_size=200)
-REPLIES = st.one_of(
+PLAIN_REPLIES = st.one_of(
     TEXTS.map(encode_text).filter(lambda wire: wire[:2] not in (b"\xc4\xa5", b"\xc8\xa5", b"\xd4\xb5")),
     st.binary(max_size=300).map(encode_binary),
 )
+REPLIES = st.one_of(PLAIN_REPLIES, st.builds(encode_streamed, st.text(st.characters(codec="latin-1"), max_size=40), PLAIN_REPLIES))
 COORDINATES = st.floats(width=32, allow_nan=False)
 BYTES = st.integers(0, 255)
 WORDS = st.integers(0, 2**32 - 1)
@@ -96,10 +99,16 @@ def test_the_table_gives_the_checksum_of_the_definition(data: bytes) -> None:
     assert crc16(data + crc16(data).to_bytes(2, "little")) == 0
 
 
+def written(reply: Reply) -> bytes:
+    if isinstance(reply, StreamedReply):
+        return encode_streamed(reply.stream, written(reply.reply))
+    return encode_text(reply.text) if isinstance(reply, TextReply) else encode_binary(reply.body)
+
+
 @given(st.lists(REPLIES, max_size=6), st.lists(st.integers(0, 2000), max_size=8))
 def test_any_split_gives_the_same_replies_in_order(replies: list[bytes], cuts: list[int]) -> None:
     got = read_all(b"".join(replies), cuts)
-    assert [encode_text(reply.text) if isinstance(reply, TextReply) else encode_binary(reply.body) for reply in got] == replies
+    assert [written(reply) for reply in got] == replies
 
 
 @given(st.binary(max_size=400), st.lists(st.integers(0, 2000), max_size=8))

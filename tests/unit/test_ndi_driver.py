@@ -8,7 +8,8 @@ import pytest
 
 from drivers.ndi import NdiTracker
 from drivers.ndi_pose_wire import HandleState, RawPose, ToolReport, TrackingReply, encode_bx
-from drivers.ndi_setup import Ask, Established, Setup
+from drivers.ndi_script import Ask
+from drivers.ndi_setup import Established, Setup
 from drivers.ndi_wire import TextReply, decode_command, encode_binary, encode_text
 from drivers.protocols import Step
 from drivers.values import (
@@ -155,7 +156,7 @@ def test_an_old_camera_that_does_not_tell_its_rate_needs_it_from_the_chairs_file
         set_up(silent)
     for nonsense in ("0", "-1", "nan", "inf", "fast"):
         with pytest.raises(Refused, match="rate"):
-            set_up(instead("GET", f"Param.Tracking.Frame Frequency={nonsense}"))
+            set_up(instead("GET", f"Param.Tracking.Frame Frequency={nonsense}", "Frame Frequency"))
 
 
 def test_a_camera_that_keeps_tracking_every_third_frame_is_polled_at_that_pace() -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from drivers.ndi_wire import ReplyReader, TextReply
 from sim.ndi_poses import SlowMotion
+from sim.ndi_program import add_arguments, main
 from sim.ndi_room_tools import ROOM_BODIES
-from sim.ndi_sim import CameraSim, add_arguments, main
+from sim.ndi_sim import CameraSim
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_a_command_in_pieces_and_two_in_one_packet_are_answered_in_order(camera:
             link.sendall(bytes([byte]))
         reader = ReplyReader()
         link.sendall(b"\rAPIREV:443E\rECHO x\r")
-        assert [read(link, reader) for _ in range(3)] == ["OKAY", "G.001.005", "x"]
+        assert [read(link, reader) for _ in range(3)] == ["OKAY", "G.003.005", "x"]
 
 
 def test_port_probes_come_and_go_and_own_nothing(camera: CameraSim) -> None:
@@ -78,7 +79,7 @@ def test_a_client_that_never_reads_does_not_hold_up_the_others(camera: CameraSim
             for _ in range(200):
                 deaf.sendall(b"GET *\r" * 1000)
         link.sendall(b"APIREV\r")
-        assert read(link) == "G.001.005"
+        assert read(link) == "G.003.005"
 
 
 def test_stopping_twice_and_stopping_before_the_start_are_harmless() -> None:
@@ -91,7 +92,7 @@ def test_stopping_twice_and_stopping_before_the_start_are_harmless() -> None:
 # ---- as a program ---------------------------------------------------------------------------------------------------
 
 PROGRAM = (
-    "import argparse, sys; from sim.ndi_sim import add_arguments, main; parser = argparse.ArgumentParser(); add_arguments(parser);"
+    "import argparse, sys; from sim.ndi_program import add_arguments, main; parser = argparse.ArgumentParser(); add_arguments(parser);"
     "sys.exit(main(parser.parse_args()))"
 )
 

@@ -1,10 +1,12 @@
 """The simulated camera: what real clients send, who may send it, and what its frames show."""
 
+import numpy as np
 import pytest
 
 from drivers.ndi_pose_wire import HandleState, decode_tx
 from drivers.ndi_setup_wire import Port, decode_ports, decode_version, encode_chunks
-from sim.ndi_room_tools import COIL, HEAD, ROOM_ROMS
+from sim.ndi_room_tools import COIL, HEAD, ROOM_BODIES, ROOM_ROMS
+from sim.world_geometry import Pose
 from tests.ndi_bench import HOST, OTHER, Bench
 
 MS = 1_000_000
@@ -51,7 +53,7 @@ def test_scikit_surgery_finds_its_way_from_init_to_poses(tools: int) -> None:
         ("COMM 70001", "OKAY"),
         ("BEEP:28544", "1"),
         ("BEEP 0", "ERROR23"),
-        ("APIREV ", "G.001.005"),
+        ("APIREV ", "G.003.005"),
         ("ECHO Hello there", "Hello there"),
         ("VER 5", "008"),
         ("VER 9", "ERROR23"),
@@ -75,8 +77,17 @@ def test_scikit_surgery_finds_its_way_from_init_to_poses(tools: int) -> None:
         ("IRATE 2", "OKAY"),
         ("VSEL 1", "OKAY"),
         ("3D 015", "ERROR0C"),
-        ("BX2 --6d=tools", "ERROR01"),
-        ("STREAM BX 0801", "ERROR01"),
+        ("BX2 --6d=tools", "ERROR0C"),
+        ("STREAM BX 0801", "OKAY"),
+        ("USTREAM BX 0801", "ERROR23"),
+        ("STREAM --id=a STREAM BX", "ERROR01"),
+        ("STREAM --every=2 BX 0801", "ERROR23"),
+        ("STREAM --interval=0 BX 0801", "ERROR23"),
+        ("STREAM --interval=2", "ERROR07"),
+        ("COMM:60000000C", "OKAY"),
+        ("COMM A0000", "OKAY"),
+        ("COMM 80000", "ERROR06"),
+        ("COMM 50300", "ERROR06"),
         ("PSTAT:01", "ERROR04"),
         ("IRED 010000", "ERROR01"),
         ("nonsense", "ERROR01"),
@@ -198,23 +209,30 @@ def test_latency_is_14_ms_up_to_100_hz_and_3_above(rate_hz: int, latency_ms: int
 
 
 def test_asking_again_gives_the_same_frame_with_the_same_noise() -> None:
-    bench = Bench(noise_mm=0.05, noise_deg=0.03, seed=1).tracking(ROOM_ROMS[HEAD])
+    bench = Bench(noise_mm=0.05, seed=1).tracking(ROOM_ROMS[HEAD])
     first = bench.bx()
     assert bench.bx() == first
     bench.now_ns += 17 * MS
     assert bench.bx() != first
 
 
-def test_noise_has_the_stated_size() -> None:
+def test_noise_is_that_of_four_markers_in_their_middle_and_grows_away_from_it() -> None:
     bench = Bench(400, noise_mm=0.05, seed=1).tracking(ROOM_ROMS[HEAD])
-    off = []
+    middle = np.array(ROOM_BODIES[HEAD].markers_mm).mean(axis=0)
+    far = middle + np.array([0.0, 0.0, 300.0])
+    off: dict[str, list[float]] = {"middle": [], "far": []}
     for _ in range(600):
         bench.now_ns += 2_500_000
         (report,) = bench.bx().tools
         truth = bench.source.pose(HEAD, bench.now_ns - 3 * MS)
         assert report.pose is not None and truth is not None
-        off += [got - true for got, true in zip(report.pose.mm, truth.in_tracker_mm, strict=True)]
-    assert (sum(each * each for each in off) / len(off)) ** 0.5 == pytest.approx(0.05, rel=0.1)
+        measured, true = Pose(report.pose.wxyz, report.pose.mm), Pose(truth.wxyz, truth.in_tracker_mm)
+        for name, point in (("middle", middle), ("far", far)):
+            place = (float(point[0]), float(point[1]), float(point[2]))
+            off[name] += [got - there for got, there in zip(measured.carry(place), true.carry(place), strict=True)]
+        assert 0.0 < report.pose.fit_rms_mm < 0.2
+    assert np.std(off["middle"]) == pytest.approx(0.05 / 2.0, rel=0.1)
+    assert np.std(off["far"]) > 3.0 * np.std(off["middle"])
 
 
 def test_a_new_rate_goes_on_from_the_newest_frame() -> None:

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from drivers.ndi_codes_wire import ERRORS, SYSTEM_STATUS, WARNINGS, error_meaning, warning_meaning
+from drivers.ndi_codes_wire import ALERTS, ERRORS, SYSTEM_STATUS, WARNINGS, alert_meaning, error_meaning, warning_meaning
 from drivers.ndi_pose_wire import (
     POSES,
     HandleState,
@@ -41,11 +41,13 @@ from drivers.ndi_wire import (
     CrcMismatch,
     FramingLost,
     ReplyReader,
+    StreamedReply,
     TextReply,
     crc16,
     decode_command,
     encode_binary,
     encode_command,
+    encode_streamed,
     encode_text,
 )
 from drivers.values import WireError
@@ -98,6 +100,7 @@ BX_SEEN = bytes.fromhex(
 BX_MISSING = bytes.fromhex("C4A50D002983 01 0102 31000000 E9030000 0000 F739")
 BX_DISABLED = bytes.fromhex("C4A505002E43 01 0104 0000 7DFD")
 BX_NONE = bytes.fromhex("C4A503002DE3 00 0000 0000")
+STREAM_HEAD = bytes.fromhex("D4B50400 74726B30 7D2F")  # of a stream named trk0
 TX_SEEN = b"0101+07071+00000+00000+07071+001050-002025-150000+0125000000031000003E8\n0000234E\r"
 TX_MISSING = b"0101MISSING00000031000003E9\n0000300C\r"
 TX_DISABLED = b"0101DISABLED\n000001C5\r"
@@ -255,10 +258,51 @@ def test_a_text_without_an_end_is_not_waited_for() -> None:
         reader.pull()
 
 
-@pytest.mark.parametrize("start", [b"\xc8\xa5", b"\xd4\xb5"])
-def test_kinds_of_reply_that_are_never_asked_for_are_refused(start: bytes) -> None:
+@pytest.mark.parametrize("head", [b"", STREAM_HEAD])
+@pytest.mark.parametrize("start", [b"\xc8\xa5", STREAM_HEAD])
+def test_kinds_of_reply_that_are_never_asked_for_are_refused(head: bytes, start: bytes) -> None:
     reader = ReplyReader()
-    reader.push(start)
+    reader.push(head + start)
+    if head or start != STREAM_HEAD:
+        with pytest.raises(FramingLost):
+            reader.pull()
+    else:
+        assert reader.pull() is None
+
+
+# ---- streams --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("inner", [BX_SEEN, BX_MISSING, b"OKAYA896\r"])
+def test_a_streamed_reply_has_the_recorded_head_and_the_reply_behind_it(inner: bytes) -> None:
+    wire = encode_streamed("trk0", inner)
+    assert wire == STREAM_HEAD + inner
+    reply = pulled(wire)
+    assert isinstance(reply, StreamedReply)
+    assert (reply.stream, reply.reply) == ("trk0", pulled(inner))
+
+
+def test_streamed_and_ordinary_replies_are_told_apart_in_any_order() -> None:
+    reader = ReplyReader()
+    reader.push(STREAM_HEAD + BX_SEEN + b"OKAYA896\r" + STREAM_HEAD + TX_SEEN)
+    kinds = [type(reader.pull()) for _ in range(4)]
+    assert kinds == [StreamedReply, TextReply, StreamedReply, type(None)]
+
+
+def test_a_damaged_reply_in_a_stream_costs_itself_alone_and_a_damaged_head_the_stream() -> None:
+    reader = ReplyReader()
+    reader.push(STREAM_HEAD + BX_SEEN[:-1] + b"\0" + STREAM_HEAD + BX_SEEN)
+    with pytest.raises(CrcMismatch):
+        reader.pull()
+    assert isinstance(reader.pull(), StreamedReply)
+    reader.push(STREAM_HEAD[:-1] + b"\0" + BX_SEEN)
+    with pytest.raises(FramingLost):
+        reader.pull()
+
+
+def test_a_streams_name_without_an_end_is_not_waited_for() -> None:
+    reader = ReplyReader()
+    reader.push(b"\xd4\xb5\xff\xff")
     with pytest.raises(FramingLost):
         reader.pull()
 
@@ -412,9 +456,12 @@ def test_parameters_are_lines_and_none_ends_the_last() -> None:
 
 
 def test_every_code_has_a_meaning_and_a_remedy_known_or_not() -> None:
-    for meaning in (*ERRORS.values(), *WARNINGS.values(), *SYSTEM_STATUS.values(), error_meaning(0x18), warning_meaning(0x77)):
+    known = (*ERRORS.values(), *WARNINGS.values(), *SYSTEM_STATUS.values(), *ALERTS.values())
+    for meaning in (*known, error_meaning(0x18), warning_meaning(0x77), alert_meaning(4, 6)):
         assert meaning.what and meaning.remedy.endswith(".")
     assert "18" in error_meaning(0x18).what and "77" in warning_meaning(0x77).what
-    assert set(WARNINGS) == {1, 2, 3, 4, 5}
+    assert "4/6" in alert_meaning(4, 6).what and "bumped" in alert_meaning(1, 2).what
+    assert set(WARNINGS) == {1, 2, 3, 4, 5, 6}
     reserved = {0x18, 0x1B, 0x1D, 0x20, 0x26, 0x27, 0x29, 0x31, 0x3A, 0x3E, 0x3F}
     assert not reserved & set(ERRORS)
+    assert set(ERRORS) | reserved >= set(range(0x01, 0x43))

@@ -29,6 +29,7 @@ from daemon.config import Config, chair_file, load_config
 from daemon.core import Core
 from daemon.ledger import LedgerError
 from daemon.lifeline import Lifeline, Note
+from daemon.lsl_face import LslFace
 from daemon.messages import ALARM_TOPIC, AlarmBody, CalibrationBody, Error, Message, Priority, Step
 from daemon.mt_chair import Step as SearchStep
 from daemon.mt_core import ThresholdCore
@@ -69,11 +70,11 @@ class App:
         self._news: ipc.Channel[ipc.FromHotNews] = ipc.channel_from_fd(args.news_fd, ipc.FromHotNews)
         self._life = Lifeline(args.life_fd)
         self._found = str(args.found)
-        epoch = time.time_ns() // 1_000_000
+        epoch, version = time.time_ns() // 1_000_000, importlib.metadata.version("atmsd")
         self.bus = Bus(
             config.network,
             chair=config.chair.name,
-            version=importlib.metadata.version("atmsd"),
+            version=version,
             epoch=epoch,
             clock=time.monotonic_ns,
             utc=lambda: utc_text(time.time()),
@@ -111,6 +112,9 @@ class App:
             self.calibrations,
             self.calibrator,
         )
+        self.lsl = LslFace(
+            config.lsl, config.chair.name, version, self.core, self.threshold, self.telling, self.commands, self.record
+        )
         self._hot_heard_ns: int | None = None
         self._suspicion: str | None = None
         self._leave = asyncio.Event()
@@ -129,6 +133,7 @@ class App:
         code = EX_OK
         try:
             await self._recover()
+            await self.lsl.start()
             for channel, read in ((self._beats, self._on_beats), (self._orders, self._on_orders), (self._news, self._on_news)):
                 loop.add_reader(channel.fileno(), read)
             async with asyncio.TaskGroup() as tasks:
@@ -148,6 +153,7 @@ class App:
         finally:
             for channel in (self._beats, self._orders, self._news):
                 loop.remove_reader(channel.fileno())
+            self.lsl.close()
             self.record.close()
         return code
 
@@ -287,6 +293,7 @@ class App:
             if isinstance(packet, ipc.BurstPlaced):
                 self.telling.tell_pulses(packet)
                 continue
+            self.lsl.heard(packet)
             if not self.threshold.hear(packet):
                 self.core.hear(packet)
             if isinstance(packet, ipc.Hello):
@@ -310,6 +317,7 @@ class App:
                         self.telling.tell_train(self.core.state, now_ns)
                 case ipc.StimNews():
                     self.telling.on_stim(item, now_ns)
+                    self.lsl.stimulator(item)
                 case ipc.TrackerNews():
                     self.telling.on_tracker(item)
                 case ipc.ClockNews():
@@ -327,6 +335,7 @@ class App:
         now_ns, state = time.monotonic_ns(), self.core.state
         tested = self.memory.hardware_stop_tested(time.time())
         self.telling.tell_session(state, self.core.treatment, tested, now_ns)
+        self.lsl.session()
         self.telling.tell_gate(state, now_ns)
         self.telling.tell_train(state, now_ns)
 

@@ -51,6 +51,7 @@ from daemon.record import Record
 from daemon.registrar import Registrar
 from daemon.session import COMMANDS
 from daemon.session_words import ArmAsked, CloseAsked, HoldAsked, PlanOpened, Registered, ResumeAsked, StartAsked, StopAsked, Unregistered
+from daemon.stimulator_section import TriggerBoxSection
 from daemon.telling import Telling, dose_body
 from daemon.treatment import Treatment, dosed_by, open_treatment
 from drivers.values import StimState, TrackerState
@@ -351,11 +352,11 @@ class Commands:
 
     def simulated(self) -> bool:
         """Both devices have proved to be our simulators: by what they say and by where they are."""
-        stim, identity, port = self._telling.stim, self._telling.identity, self._config.stimulator.port
+        stim, identity, unit = self._telling.stim, self._telling.identity, self._config.stimulator
         return (
             stim is not None
             and stim.simulated
-            and os.path.realpath(port).startswith("/dev/pts/")
+            and (isinstance(unit, TriggerBoxSection) or os.path.realpath(unit.port).startswith("/dev/pts/"))
             and identity is not None
             and identity.serial.startswith("SIM-")
             and tracker_is_here(self._config)

@@ -13,6 +13,7 @@ import msgspec
 
 from daemon.config_tools import CalibrationSection, QualitySection, ToolsSection, bench_faults, tool_faults
 from daemon.limits import Layer, LimitFault, merge, product_layer
+from daemon.lsl_section import LslSection
 from daemon.on_target import TargetLimits, loosened
 from daemon.sections import Section
 from daemon.stimulator_section import StimulatorSection, absolute_stimulator, stimulator_faults
@@ -121,6 +122,7 @@ class Config(Section, frozen=True, kw_only=True):
     network: NetworkSection = NetworkSection()
     ledger: LedgerSection = LedgerSection()
     emg: EmgSection | None = None
+    lsl: LslSection = LslSection()
     calibration: CalibrationSection = CalibrationSection()
     qa: QualitySection = QualitySection()
     limits: LimitsSection = LimitsSection()

@@ -4,12 +4,14 @@ from daemon.config import Config, TrackerSection
 from daemon.dating import CameraDating, Dating, ExchangeDating, StampDating
 from daemon.hot_links import TrackerLink
 from daemon.reader_door import ReaderDoor
-from daemon.stimulator_section import MagstimSection
+from daemon.stimulator_section import MagstimSection, TriggerBoxSection
 from daemon.tracker_doors import door_to
 from daemon.tracker_sections import LslTracker as LslSection
 from drivers import magstim, magventure
 from drivers.igtl import IgtlTracker
 from drivers.lsl_tracker import LslTracker
+from drivers.lsl_trigger import LslTriggerStimulator
+from drivers.lsl_trigger_line import LslLine
 from drivers.magstim import MagstimStimulator
 from drivers.magstim_unlock import read_unlock_code
 from drivers.magventure import MagVentureStimulator
@@ -76,6 +78,18 @@ def make_stimulator(config: Config) -> Stimulator:
             stop_temp_c=unit.stop_temp_c,
             where=str(unit.port),
         )
+    if isinstance(unit, TriggerBoxSection):
+        return LslTriggerStimulator(
+            unit.model,
+            unit.coil_type,
+            box_serial=unit.box_serial,
+            max_amplitude_pct_mso=unit.max_amplitude_pct_mso,
+            receipt_stream=unit.receipt_stream,
+            unconfirmed_signed_by=unit.unconfirmed_signed_by,
+            start_temp_c=unit.start_temp_c,
+            stop_temp_c=unit.stop_temp_c,
+            where=str(unit.port),
+        )
     return MagVentureStimulator(
         unit.model,
         unit.coil_type,
@@ -92,4 +106,6 @@ def stimulator_line(config: Config) -> Line:
     unit = config.stimulator
     if isinstance(unit, MagstimSection):
         return SerialLine(unit.port, magstim.BAUD, rts_low=True)
+    if isinstance(unit, TriggerBoxSection):
+        return LslLine(unit.trigger_stream, unit.status_stream, unit.receipt_stream)
     return SerialLine(unit.port, magventure.BAUD)

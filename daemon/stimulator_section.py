@@ -23,7 +23,6 @@ class StimulatorUnit(Section, frozen=True, kw_only=True):
     not handed to the device, for it would run on when the host dies.
     """
 
-    port: Path
     coil_type: int
     max_amplitude_pct_mso: int = 100
     start_temp_c: int = 40  # the host's own limits, configurable downward only
@@ -33,7 +32,13 @@ class StimulatorUnit(Section, frozen=True, kw_only=True):
     coil_serial: str | None = None  # as written on the coil: the device does not tell it
 
 
-class MagVentureSection(StimulatorUnit, frozen=True, kw_only=True, tag_field="kind", tag="magventure"):
+class SerialUnit(StimulatorUnit, frozen=True, kw_only=True):
+    """A unit on a serial line of its own."""
+
+    port: Path
+
+
+class MagVentureSection(SerialUnit, frozen=True, kw_only=True, tag_field="kind", tag="magventure"):
     """`events_per_burst` differs between device versions: read off the unit, signed with the site.
 
     `pacing`: `train` hands whole trains to the unit, `burst` one trigger for each burst, five a second, timed by this host.
@@ -45,7 +50,7 @@ class MagVentureSection(StimulatorUnit, frozen=True, kw_only=True, tag_field="ki
     kind: ClassVar[str] = "magventure"
 
 
-class MagstimSection(StimulatorUnit, frozen=True, kw_only=True, tag_field="kind", tag="magstim"):
+class MagstimSection(SerialUnit, frozen=True, kw_only=True, tag_field="kind", tag="magstim"):
     """`software` is the first number of a Rapid²'s version, as its maker's screen shows it. `unlock` names the file with the unit's own
     code, which its owner alone can read; software 9 and later asks for it.
     """
@@ -59,11 +64,35 @@ class MagstimSection(StimulatorUnit, frozen=True, kw_only=True, tag_field="kind"
     kind: ClassVar[str] = "magstim"
 
 
-StimulatorSection = MagVentureSection | MagstimSection
+class TriggerBoxSection(StimulatorUnit, frozen=True, kw_only=True, tag_field="kind", tag="lsl"):
+    """An external box that turns markers of LSL into trigger pulses. `model`: what it makes of one marker.
+
+    `box_serial`: the box's own number, as it reports it. `receipt_stream` may be the status stream's name. Without one nothing confirms a
+    pulse, and `unconfirmed_signed_by` names who answers for counts that are estimated.
+    """
+
+    model: Literal["train", "burst", "pulse"]
+    box_serial: int
+    status_stream: str
+    receipt_stream: str | None = None
+    trigger_stream: str = "atmsd.trigger"
+    unconfirmed_signed_by: str | None = None
+    pacing: ClassVar[Pacing] = Pacing.TRAIN
+    kind: ClassVar[str] = "lsl"
+
+    @property
+    def port(self) -> Path:
+        """What its line is called; no file is there."""
+        return Path("lsl:") / self.trigger_stream
+
+
+StimulatorSection = MagVentureSection | MagstimSection | TriggerBoxSection
 
 
 def absolute_stimulator(unit: StimulatorSection, folder: Path) -> StimulatorSection:
     """Joining an absolute path gives that path."""
+    if isinstance(unit, TriggerBoxSection):
+        return unit
     here = msgspec.structs.replace(unit, port=folder / unit.port)
     if isinstance(here, MagstimSection) and here.unlock is not None:
         return msgspec.structs.replace(here, unlock=folder / here.unlock)
@@ -83,6 +112,9 @@ def stimulator_faults(unit: StimulatorSection) -> list[str]:
         faults.append("[stimulator].events_per_burst: 1 to 5, as seen on this unit")
     if isinstance(unit, MagstimSection) and unit.model in RAPID_MODELS and unit.software is None:
         faults.append("[stimulator].software: missing; write the first number of the unit's version, such as 9")
+    if isinstance(unit, TriggerBoxSection) and unit.receipt_stream is None and not (unit.unconfirmed_signed_by or "").strip():
+        signed = "or have the site sign in unconfirmed_signed_by for pulses that nothing confirms"
+        faults.append(f"[stimulator].receipt_stream: missing; name it, {signed}")
     if isinstance(unit, MagstimSection) and unit.unlock is not None:
         faults += _unlock_faults(unit.unlock)
     return faults

@@ -8,7 +8,9 @@ from daemon.purpose import Pacing
 from tests.campaign.audit import TrueTrain, true_trains
 from tests.campaign.family import MS, Family
 
-UNDER_WAY_NS = 150 * MS  # a question or trigger that left the host just before, a unit whose simulator waits for a core
+# A question or trigger that left the host just before it died is still heard. The kernel carries a pty's bytes in a worker of ordinary
+# priority: with the machine overloaded six times a discharge was seen 235 ms late.
+UNDER_WAY_NS = 400 * MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ def look(truth: Path, died_ns: int, until_ns: int, family: Family) -> Afterlife:
     in_train = bool(begun) and died_ns <= begun[-1].first_ns + family.train_length_ns
     faults = [
         *_too_many(len(after_ns), family),
-        *_too_late(last_ms, off_ms, family),
+        *(_too_late(last_ms, off_ms, family) if _was_enabled(truth, died_ns) else []),
         *(f"a train of {len(train.pulses_ns)} pulses, {family.train_pulses} were started" for train in _overlong(trains, family)),
         *("a train began after the host's death" for train in trains if died_ns + UNDER_WAY_NS < train.first_ns < until_ns),
     ]
@@ -61,7 +63,16 @@ def _overlong(trains: list[TrueTrain], family: Family) -> list[TrueTrain]:
     return [train for train in trains if len(train.pulses_ns) > family.train_pulses]
 
 
-def _discharged_ns(truth: Path, died_ns: int, until_ns: int) -> int | None:
+def _charges(truth: Path) -> list[tuple[int, bool]]:
     facts = [json.loads(line) for line in truth.read_text().split("\n")[:-1]]
-    offs = [int(fact["mono_ns"]) for fact in facts if fact["kind"] == "disabled" and died_ns < fact["mono_ns"] < until_ns]
-    return offs[0] if offs else None
+    return [(int(fact["mono_ns"]), fact["kind"] == "enabled") for fact in facts if fact["kind"] in ("enabled", "disabled")]
+
+
+def _was_enabled(truth: Path, died_ns: int) -> bool:
+    """A unit that was stopped before its host died has nothing to discharge."""
+    before = [is_on for at_ns, is_on in _charges(truth) if at_ns <= died_ns]
+    return bool(before) and before[-1]
+
+
+def _discharged_ns(truth: Path, died_ns: int, until_ns: int) -> int | None:
+    return next((at_ns for at_ns, is_on in _charges(truth) if not is_on and died_ns < at_ns < until_ns), None)

@@ -13,10 +13,13 @@ LATER_NS = DIED_NS + 20 * NS
 BURST = (-40 * MS, -20 * MS, 20 * MS)
 
 
-def seen(folder: Path, family: Family, *after_ns: int, off_ns: int | None = None, train: int | None = 1) -> Afterlife:
+def seen(
+    folder: Path, family: Family, *after_ns: int, off_ns: int | None = None, train: int | None = 1, enabled: bool = True
+) -> Afterlife:
     """What is made of pulses so long after the death, and of a discharge."""
     path = folder / "truth.jsonl"
     with TruthLog(path) as truth:
+        truth.charged(DIED_NS - 4 * NS, enabled=enabled)
         for pulse_ns in after_ns:
             truth.pulse(DIED_NS + pulse_ns, 50, enabled=True, train=train)
         if off_ns is not None:
@@ -60,12 +63,16 @@ def test_a_unit_that_disarms_itself_after_a_second_is_not_complained_about(tmp_p
 
 @pytest.mark.parametrize("off_ns", [None, NS + UNDER_WAY_NS + MS])
 def test_a_unit_that_stays_armed_is_named(tmp_path: Path, off_ns: int | None) -> None:
-    assert seen(tmp_path, MAGSTIM, -100 * MS, off_ns=off_ns).faults == ("not discharged within 1150 ms of the host's death",)
+    assert seen(tmp_path, MAGSTIM, -100 * MS, off_ns=off_ns).faults == ("not discharged within 1400 ms of the host's death",)
 
 
 def test_a_pulse_of_a_unit_that_ought_to_be_disarmed_is_named(tmp_path: Path) -> None:
-    assert "a pulse 1250 ms after the host's death" in seen(tmp_path, MAGSTIM, *every(100, 15), off_ns=NS).faults
+    assert "a pulse 1450 ms after the host's death" in seen(tmp_path, MAGSTIM, *every(100, 17), off_ns=NS).faults
 
 
 def test_a_host_that_died_between_two_trains_did_not_die_in_one(tmp_path: Path) -> None:
     assert not seen(tmp_path, MAGVENTURE_TRAIN, -3 * NS).in_train
+
+
+def test_a_unit_that_was_off_before_its_host_died_has_nothing_to_discharge(tmp_path: Path) -> None:
+    assert seen(tmp_path, MAGSTIM, -3 * NS, enabled=False).faults == ()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.chair import write_chair
+from bench.units import MAGVENTURE
 from daemon.config import Config, ConfigError, load_config
 from daemon.devices import make_tracker
 from drivers.ndi import NdiTracker
@@ -12,7 +13,7 @@ from drivers.ndi import NdiTracker
 
 def loaded(folder: Path, tracker: str) -> Config:
     """A whole chair whose [tracker] has these lines in the place of its endpoint and mode."""
-    path = write_chair(folder, "tcp://127.0.0.1:8765", folder / "stimulator", 60)
+    path = write_chair(folder, "tcp://127.0.0.1:8765", folder / "stimulator", 60, MAGVENTURE)
     text = path.read_text().replace('endpoint = "tcp://127.0.0.1:8765"\nmode = "bx"\n', tracker)
     path.write_text(text)
     return load_config(path)

@@ -17,6 +17,7 @@ from bench.chair import latency_ms, write_chair
 from bench.floors import prefer, prefer_none
 from bench.options import Options
 from bench.place import Place
+from bench.stream_cost import stream_costs
 from bench.table import Row, print_rows, us
 from bench.units import MAGVENTURE
 from calibration.frames import Transform
@@ -92,6 +93,7 @@ def _run_mode(mode: str, frames: int) -> None:
         for rate_hz in (400, 60):
             rested = _measure(hot, line, frames // RESTED_FEWER, rest_s=1.0 / rate_hz)
             rows += _rows(f"after {1e3 / rate_hz:.1f} ms of sleep", rested)
+        rows += [Row(f"at full warmth: {name}", us(spent), "us") for name, spent in stream_costs(frames)]
         profile = cProfile.Profile()
         _measure(hot, line, frames, profile=profile)
         prefer_none()
@@ -169,6 +171,8 @@ def _one(hot: Hot, line: Line, reply: bytes) -> tuple[int, ...]:
         match event:
             case TrackerFrame():
                 told.append(hot.aiming.frame(event, 0))
+                aiming = hot.aiming
+                hot.places.frame(aiming.exposed_ns, aiming.mri_from_coil, aiming.worst_fit_mm, aiming.flagged)
             case ClockRestart(frame_hz=frame_hz):
                 hot.aiming.restart_clock(frame_hz)
     aimed = clock()

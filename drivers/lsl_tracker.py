@@ -13,7 +13,7 @@ from drivers.stream_life import StreamLife
 from drivers.stream_samples import Poses, unseen
 from drivers.values import SourceStamp, ToolSample, TrackerEvent, TrackerFrame, TrackerIdentity, Unseen, WireError
 
-READER_SILENT_NS = 5_000_000_000  # a reader says every half second that it lives: after so long it does not
+READER_SILENT_NS = 10_000_000_000  # a reader says every half second that it lives, once it has begun, which takes seconds on a busy machine
 FIRST_FRAME_NS = 5_000_000_000  # a stream that was found and sends nothing for so long is looked for again
 MOST_SKIPPED = 1_000_000
 SIMULATED = "SIM-"

@@ -173,6 +173,22 @@ def test_without_dates_the_order_and_the_moment_tell_what_belongs_together() -> 
     assert line.frames[-1].stamp is None
 
 
+def test_without_dates_a_coil_before_its_head_is_of_the_exposure_before() -> None:
+    line = Line()
+    line.feed(encode_transform("CoilToTracker", turned(1.0), None), after_ns=PERIOD)
+    line.feed(encode_transform("HeadToTracker", turned(1.0), None), after_ns=2 * MS)
+    line.tick(10 * MS)
+    assert [[sample.unseen is None for sample in frame.tools] for frame in line.frames] == [[False, True], [True, False]]
+
+
+def test_without_dates_what_comes_3_ms_later_is_another_exposure() -> None:
+    line = Line()
+    line.feed(encode_transform("HeadToTracker", turned(1.0), None), after_ns=PERIOD)
+    line.feed(encode_transform("CoilToTracker", turned(1.0), None), after_ns=3 * MS + 1)
+    line.tick(10 * MS)
+    assert [[sample.unseen is None for sample in frame.tools] for frame in line.frames] == [[True, False], [False, True]]
+
+
 def test_without_dates_a_backlog_is_shown_and_never_good_enough() -> None:
     line = Line()
     line.feed(line.pair(None), after_ns=PERIOD)

@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 
+from calibration.expected_error import ErrorPart, Part
 from calibration.frames import Transform, apply_rigid, rigid_matrix, rotation_from_vector
 from calibration.registration import Caution, Refusal, Registration, RegistrationLimits, Verdict, _judged, register
 from calibration.rigid_fit import DegeneratePoints, FitWarning
@@ -170,8 +171,9 @@ FINE = Registration(
     share_within_3mm=0.80,
     signed_mean_mm=1.0,
     conditioning=1e-3,
+    alike_mm=0.25,
     target_shift_mm=10.0,
-    expected_error_mm=5.0,
+    expected_parts=(ErrorPart(Part.POINTS, 3.0), ErrorPart(Part.UNMODELLED, 4.0)),
     swapped=None,
     outlier=None,
 )
@@ -194,8 +196,8 @@ def test_every_number_at_its_limit_is_good() -> None:
         ("landmarks_moved_mm", (1.0, math.nan, 1.0), Refusal.LANDMARK_MOVED),
         ("target_shift_mm", 10.001, Refusal.TARGET_SHIFTED),
         ("target_shift_mm", math.nan, Refusal.TARGET_SHIFTED),
-        ("expected_error_mm", 5.001, Refusal.EXPECTED_ERROR_HIGH),
-        ("expected_error_mm", math.nan, Refusal.EXPECTED_ERROR_HIGH),
+        ("expected_parts", (ErrorPart(Part.POINTS, 5.001),), Refusal.EXPECTED_ERROR_HIGH),
+        ("expected_parts", (ErrorPart(Part.POINTS, math.nan),), Refusal.EXPECTED_ERROR_HIGH),
         ("landmark_warnings", (FitWarning.MIRRORED_POINTS,), Refusal.MIRRORED_POINTS),
         ("swapped", ("LPA", "RPA"), Refusal.LANDMARKS_SWAPPED),
     ],
@@ -213,6 +215,8 @@ def test_each_limit_passed_must_be_repeated(field: str, value: object, found: Re
         ("conditioning", 0.99e-3, Caution.SURFACE_UNDERCONSTRAINED),
         ("conditioning", math.nan, Caution.SURFACE_UNDERCONSTRAINED),
         ("signed_mean_mm", 1.001, Caution.POINTS_FLOAT_OFF_SCALP),
+        ("alike_mm", 0.251, Caution.REGIONS_FLOAT),
+        ("alike_mm", math.nan, Caution.REGIONS_FLOAT),
         ("landmark_warnings", (FitWarning.ILL_CONDITIONED,), Caution.ILL_CONDITIONED),
         ("outlier", "NAS", Caution.LANDMARK_OUTLIER),
     ],
@@ -223,7 +227,7 @@ def test_each_doubt_alone_asks_a_person_to_look(field: str, value: object, found
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
-    result = _judged(dataclasses.replace(FINE, sweep_points=10, expected_error_mm=9.0, swapped=("LPA", "RPA"), outlier="NAS"), LIMITS)
+    result = _judged(dataclasses.replace(FINE, sweep_points=10, expected_parts=(ErrorPart(Part.SLIP, 9.0),), swapped=("LPA", "RPA"), outlier="NAS"), LIMITS)
     assert result.reasons == (Refusal.TOO_FEW_POINTS, Refusal.EXPECTED_ERROR_HIGH, Refusal.LANDMARKS_SWAPPED)
     assert result.warnings == (Caution.LANDMARK_OUTLIER,)
 

@@ -108,6 +108,8 @@ def _build(folder: Path) -> tuple[Place, Hot, Line]:
             target_in_mri_mm=(target[0][3] + 1.0, target[1][3] + 1.0, target[2][3] - 15.0),
             limits=config.on_target,
             registration_expires_ns=time.monotonic_ns() + 3600 * 10**9,
+            check_expires_ns=time.monotonic_ns() + 3600 * 10**9,
+            reference_holds=True,
         )
     )
     return place, hot, Line(place, make_tracker(config))

@@ -23,6 +23,11 @@ class Slip:
     rotation_deg: float
     shift_mm: float  # of the landmarks' centroid
 
+    def moves_mm(self, point_in_head_mm: ArrayLike) -> float:
+        """How far a point (3,) of the head, in head coordinates of the registration, lies from where it was."""
+        point = np.asarray(point_in_head_mm, dtype=np.float64)
+        return float(np.linalg.norm(self.now_from_registration.apply(point) - point))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drift:

@@ -21,6 +21,7 @@ from calibration.expected_error import (
     total_mm,
 )
 from calibration.frames import FloatArray, Transform, apply_rigid
+from calibration.registration_change import Change, change
 from calibration.rigid_fit import DegeneratePoints, FitWarning, RigidFit, find_outlier, fit_rigid, refuse_duplicates, suggest_swap
 from calibration.surface import Surface
 from calibration.surface_fit import Anchors, SurfaceFit, fit_surface
@@ -39,6 +40,9 @@ FLOAT_GOOD_MM = 1.0
 # What neighbouring residuals have in common: below 0.15 mm in clean sweeps, 0.3 mm and more where hair lifts half the points by 2 mm.
 ALIKE_GOOD_MM = 0.25
 CONDITIONING_GOOD = 1e-3
+# A quick registration of three touches and a short sweep differs from the day's first by 1.2 mm as a rule: more is a strap that moved.
+CHANGE_AT_TARGET_LIMIT_MM = 3.0
+CHANGE_TURN_LIMIT_DEG = 3.0
 SWAP_TRIED_ABOVE_MM = 2.0  # residual of the landmarks from which a mix-up of labels is looked for
 SWAP_NEAR_MM = 10.0  # half of the sweep lies this near to the scalp from landmarks alone, where their labels are right
 SWAP_GAIN = 0.70  # an exchange that takes this share of that distance away is worth a question
@@ -63,6 +67,7 @@ class Refusal(enum.StrEnum):
     EXPECTED_ERROR_HIGH = "expected_error_high"
     MIRRORED_POINTS = "mirrored_points"
     LANDMARKS_SWAPPED = "landmarks_swapped"
+    DIFFERS_FROM_FIRST = "differs_from_first"
 
 
 class Caution(enum.StrEnum):
@@ -85,6 +90,8 @@ class RegistrationLimits(msgspec.Struct, frozen=True, kw_only=True):
     landmark_moved_mm: float = LANDMARK_MOVED_LIMIT_MM
     target_shift_mm: float = TARGET_SHIFT_LIMIT_MM
     expected_error_mm: float = EXPECTED_ERROR_LIMIT_MM
+    change_at_target_mm: float = CHANGE_AT_TARGET_LIMIT_MM
+    change_turn_deg: float = CHANGE_TURN_LIMIT_DEG
     sweep_points: int = SWEEP_POINTS_LIMIT
     float_good_mm: float = FLOAT_GOOD_MM
     alike_good_mm: float = ALIKE_GOOD_MM
@@ -117,6 +124,7 @@ class Registration:
     swapped: tuple[str, str] | None  # labels that seem to have been exchanged
     outlier: str | None  # landmark to touch again
     signed_mm: FloatArray | None = None  # of each swept point from the scalp, + outside
+    change: Change | None = None  # from the day's first registration
     reasons: tuple[Refusal, ...] = ()
     warnings: tuple[Caution, ...] = ()
 
@@ -141,6 +149,10 @@ def _none_or(value: float | None, holds: Callable[[float], bool]) -> bool:
     return value is None or holds(value)
 
 
+def _within(found: Change, limits: RegistrationLimits) -> bool:
+    return found.at_target_mm <= limits.change_at_target_mm and found.turn_deg <= limits.change_turn_deg
+
+
 # What must hold; NaN does not.
 MUST: Mapping[Refusal, Rule] = {
     Refusal.TOO_FEW_POINTS: lambda r, limits: r.surface_rms_mm is not None and r.sweep_points >= limits.sweep_points,
@@ -151,6 +163,7 @@ MUST: Mapping[Refusal, Rule] = {
     Refusal.EXPECTED_ERROR_HIGH: lambda r, limits: r.expected_error_mm <= limits.expected_error_mm,
     Refusal.MIRRORED_POINTS: lambda r, _: FitWarning.MIRRORED_POINTS not in r.landmark_warnings,
     Refusal.LANDMARKS_SWAPPED: lambda r, _: r.swapped is None,
+    Refusal.DIFFERS_FROM_FIRST: lambda r, limits: r.change is None or _within(r.change, limits),
 }
 SHOULD: Mapping[Caution, Rule] = {
     Caution.SURFACE_RMS_RAISED: lambda r, limits: _none_or(r.surface_rms_mm, lambda rms: rms <= limits.surface_rms_good_mm),
@@ -170,11 +183,13 @@ def register(
     *,
     target_in_mri_mm: ArrayLike,
     limits: RegistrationLimits,
+    first_mri_from_head: Transform | None = None,
 ) -> Registration:
     """Fit mri_from_head to landmarks `touched` (head, mm) and `marked` (mri, mm) by name, then to sweep points (N, 3) on the scalp.
 
-    Every touched landmark must be marked. A verdict other than GOOD comes with its reasons and is no exception; what gives no
-    pose at all is: DegeneratePoints (fewer than three landmarks, on a line, one place touched twice, not a number).
+    `first_mri_from_head`: of an earlier registration of the same head and reference, to be held against. Every touched landmark must be
+    marked. A verdict other than GOOD comes with its reasons and is no exception; what gives no pose at all is: DegeneratePoints (fewer
+    than three landmarks, on a line, one place touched twice, not a number).
     """
     pairs = _pairs(touched, marked)
     sweep = np.asarray(sweep_in_head_mm, dtype=np.float64).reshape(-1, 3)
@@ -187,6 +202,8 @@ def register(
         return _judged(from_landmarks, limits)
     anchors = Anchors(pairs.in_head_mm, pairs.in_mri_mm, assumed_landmark_error_mm(fit.fre_mm, len(pairs.labels)))
     refined = _with_surface(from_landmarks, fit_surface(fit.matrix, sweep, scalp, anchors), pairs, target)
+    if first_mri_from_head is not None:
+        refined = replace(refined, change=change(first_mri_from_head, refined.mri_from_head, target))
     if refined.swapped is None:
         refined = replace(refined, swapped=_swap_by_surface(pairs, sweep, scalp))
     return _judged(refined, limits)

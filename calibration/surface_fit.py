@@ -17,7 +17,7 @@ MAX_STEPS = 60
 TURN_SETTLED_RAD = 1e-5
 SHIFT_SETTLED_MM = 1e-4
 VERTEX_TRIM = 0.90
-EXACT_STEPS = 4  # the planes of vertices alone leave a tenth more error at the target
+EXACT_STEPS = 2  # and as many with the final weights: the planes of vertices alone leave a tenth more error at the target
 EXACT_TRIM = 0.97
 ROBUST_TRIM = 0.90
 LEAST_SCALE_MM = 0.05
@@ -31,7 +31,7 @@ POINTS_WORTH_ONE = 30.0
 # Regions that err alike by this much give the landmarks half of that extra say. Where none do, landmarks touched 2.5 mm aside would
 # only make the fit worse: 0.59 mm instead of 0.33 mm at the target.
 REGION_SPREAD_MM = 0.5
-SETTLING_STEPS = 3  # after the landmarks were given their final say
+SETTLING_STEPS = 2  # after the landmarks were given their final say
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -32,6 +32,8 @@ from daemon.mt_core import ThresholdCore
 from daemon.muscle import muscle_of
 from daemon.record import Record
 from daemon.registrar import Registrar
+from daemon.registration_store import RegistrationStore
+from daemon.registration_telling import registration_body
 from daemon.session_words import CloseAsked, HoldAsked, PulsesSought, StopAsked, Tick
 from daemon.telling import Telling
 from drivers.values import StimState
@@ -80,7 +82,7 @@ class App:
         self.telling = Telling(self.bus, config.chair.name)
         self.alarms = Alarms(self._tell_alarm)
         self.record = Record.open(config, self._on_ledger_trouble)
-        self.registrar = Registrar(config, self._tell_registration)
+        self.registrar = Registrar(config, self._registration_store(), self._tell_registration)
         self.memory = ChairMemory(chair_file(config, "state.json"), config.site.timezone)
         self.core = Core(self._beats, self._orders, self.record, self.alarms, self._tell_state, self._beat_now)
         self.threshold = ThresholdCore(
@@ -101,6 +103,16 @@ class App:
         self._leave = asyncio.Event()
         self._next_hb_ns = self._next_tell_ns = 0
         self._step_told = Step.PLAN
+
+    def _registration_store(self) -> RegistrationStore:
+        config = self._config
+        return RegistrationStore(
+            lambda day: chair_file(config, f"registration-{day}.jsonl"),
+            config.chair.name,
+            importlib.metadata.version("atmsd"),
+            config.site.timezone,
+            time.time,
+        )
 
     async def _dispatch(self, call: Call) -> Message | Error:
         return await self.commands.dispatch(call)
@@ -327,7 +339,13 @@ class App:
             self.alarms.raise_("clock_suspect", Priority.LOW, f"{suspicion}: no session starts", remedy)
 
     def _tell_registration(self) -> None:
-        self.bus.publish("v1/registration", self.registrar.body())
+        body = registration_body(self.registrar)
+        slipped = body.check is not None and body.check.slipped
+        self.bus.publish("v1/registration", body, severity=Priority.MEDIUM if slipped else Priority.NONE)
+        if self.registrar.maybe_moved:
+            self.alarms.raise_("reference_maybe_moved", Priority.LOW, "the head tracker jumped while the coil stayed", "Touch the nose.")
+        else:
+            self.alarms.clear("reference_maybe_moved")
 
     def _on_ledger_trouble(self, text: str | None) -> None:
         if text is None:

@@ -58,6 +58,8 @@ class Aim(Packet, frozen=True, kw_only=True, tag="aim"):
     target_in_mri_mm: tuple[float, float, float]
     limits: TargetLimits
     registration_expires_ns: int
+    check_expires_ns: int | None = None  # of the last check of the head reference; None: due
+    reference_holds: bool = False  # false too while a slip stands
 
 
 class ClearAim(Packet, frozen=True, kw_only=True, tag="clear_aim"):

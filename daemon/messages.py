@@ -176,13 +176,77 @@ class DoseBody(Message, frozen=True, kw_only=True):
     earliest_utc: str | None
 
 
+class LandmarkBody(Message, frozen=True, kw_only=True):
+    """A landmark of the plan: how often it was touched, and after the fit how far the touch lies from its mark."""
+
+    name: str
+    needed: bool
+    touches: int
+    wanted: int
+    spread_mm: float | None = None
+    moved_mm: float | None = None
+
+
+class ZoneBody(Message, frozen=True, kw_only=True):
+    zone: str
+    points: int
+    wanted: int
+
+
+class CheckBody(Message, frozen=True, kw_only=True):
+    """Whether the head reference still sits as at the registration. `missing`: landmarks whose touch the check still wants.
+
+    `distances_mm`: of each touched again, from its place; `shift_mm`, `turn_deg`, `at_target_mm` from three or more.
+    """
+
+    passed: bool
+    slipped: bool
+    missing: tuple[str, ...]
+    distances_mm: dict[str, float]
+    worst_mm: float | None
+    warn_mm: float
+    block_mm: float
+    shift_mm: float | None = None
+    turn_deg: float | None = None
+    at_target_mm: float | None = None
+    trend_mm_per_h: float | None = None
+    age_s: float | None = None
+    valid_until_utc: str | None = None
+
+
 class RegistrationBody(Message, frozen=True, kw_only=True):
-    """`phase`: none, touching, sweeping, fitting, fitted, accepted, refused."""
+    """`phase`: none, restored, touching, sweeping, fitting, fitted, accepted. `kind`: full, quick.
+
+    `asks`: what is to be done next: touch, sweep, left_ear, accept, repeat, check, quick, register, or null.
+    `residual_map`: swept points seen in the landmarks' frame, right, front, up and distance from the scalp, mm.
+    """
 
     phase: str
+    kind: str = "full"
+    asks: str | None = None
     touches: dict[str, int] = msgspec.field(default_factory=dict)
+    landmarks: tuple[LandmarkBody, ...] = ()
+    next_landmark: str | None = None
+    tip_spread_mm: float | None = None
+    hold_share: float | None = None
     sweep_points: int = 0
     sweep_wanted: int = 0
+    zones: tuple[ZoneBody, ...] = ()
+    wanted_zone: str | None = None
+    around_target_points: int = 0
+    around_target_wanted: int = 0
+    rejected: dict[str, int] = msgspec.field(default_factory=dict)
+    alike_mm: float | None = None
+    conditioning: float | None = None
+    swapped: tuple[str, str] | None = None
+    outlier: str | None = None
+    residual_map: tuple[tuple[float, float, float, float], ...] = ()
+    expected_parts_mm: dict[str, float] = msgspec.field(default_factory=dict)
+    left_ear_touched: bool = False
+    side_fact: str | None = None
+    change_at_target_mm: float | None = None
+    change_turn_deg: float | None = None
+    check: CheckBody | None = None
     fre_mm: float | None = None
     surface_rms_mm: float | None = None
     share_within_3mm: float | None = None
@@ -338,6 +402,19 @@ class TouchParams(Params, frozen=True, kw_only=True):
     landmark: str
 
 
+class TouchNowParams(Params, frozen=True, kw_only=True):
+    """By key or pedal; null: the landmark that is next."""
+
+    landmark: str | None = None
+
+
+class CheckParams(Params, frozen=True, kw_only=True):
+    """`landmark`: null: the one that the check wants next; "scalp": any point of the scalp. `now`: by key or pedal."""
+
+    landmark: str | None = None
+    now: bool = False
+
+
 class StopParams(Params, frozen=True, kw_only=True):
     why: str = "operator"
 
@@ -430,6 +507,15 @@ class TouchResult(Message, frozen=True, kw_only=True):
     apart_mm: float | None
 
 
+class CheckResult(Message, frozen=True, kw_only=True):
+    """`distance_mm`: from where it was touched at the registration. `complete`: the check is whole with this touch and within its limit."""
+
+    state_rev: int
+    landmark: str
+    distance_mm: float
+    complete: bool
+
+
 class RegistrationResult(Message, frozen=True, kw_only=True):
     state_rev: int
     registration: RegistrationBody
@@ -458,10 +544,15 @@ METHODS: dict[str, Method] = {
     "release_lease": Method(params=NoParams, result=Done, changes=False),
     "open_plan": Method(params=OpenPlanParams, result=OpenPlanResult),
     "touch_landmark": Method(params=TouchParams, result=TouchResult),
+    "touch_now": Method(params=TouchNowParams, result=TouchResult),
+    "retake_landmark": Method(params=TouchParams, result=Done),
+    "undo_touch": Method(params=NoParams, result=Done),
     "start_sweep": Method(params=NoParams, result=Done),
     "end_sweep": Method(params=NoParams, result=RegistrationResult),
     "accept_registration": Method(params=NoParams, result=Done),
     "reject_registration": Method(params=NoParams, result=Done),
+    "check_touch": Method(params=CheckParams, result=CheckResult),
+    "start_quick_registration": Method(params=NoParams, result=Done),
     "test_hardware_stop": Method(params=NoParams, result=Done),
     "arm": Method(params=NoParams, result=Done),
     "start": Method(params=NoParams, result=Done),

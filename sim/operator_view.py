@@ -71,10 +71,24 @@ class ToolsSeen(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[ToolSeen, ...]
 
 
+class CheckSeen(msgspec.Struct, frozen=True, kw_only=True):
+    passed: bool
+    slipped: bool
+    missing: tuple[str, ...]
+    worst_mm: float | None
+
+
 class RegistrationSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """`asks`: what the screen asks for next."""
+
     phase: str
+    kind: str
+    asks: str | None
+    next_landmark: str | None
     sweep_points: int
     sweep_wanted: int
+    wanted_zone: str | None
+    check: CheckSeen | None
 
 
 class SearchSeen(msgspec.Struct, frozen=True, kw_only=True):

@@ -283,6 +283,8 @@ class Chair:
             flagged=False,
             max_fit_rms_mm=0.3,
             registration_expires_ns=now_ns + 1,
+            check_expires_ns=now_ns + 1,
+            reference_holds=True,
             calibration_expires_ns=now_ns + 1,
             on_target=OnTarget(machine=Hysteresis(on=self.on_target), published=self.on_target),
             stim=firing.driver.report,

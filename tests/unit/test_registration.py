@@ -227,7 +227,8 @@ def test_each_doubt_alone_asks_a_person_to_look(field: str, value: object, found
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
-    result = _judged(dataclasses.replace(FINE, sweep_points=10, expected_parts=(ErrorPart(Part.SLIP, 9.0),), swapped=("LPA", "RPA"), outlier="NAS"), LIMITS)
+    slipped = (ErrorPart(Part.SLIP, 9.0),)
+    result = _judged(dataclasses.replace(FINE, sweep_points=10, expected_parts=slipped, swapped=("LPA", "RPA"), outlier="NAS"), LIMITS)
     assert result.reasons == (Refusal.TOO_FEW_POINTS, Refusal.EXPECTED_ERROR_HIGH, Refusal.LANDMARKS_SWAPPED)
     assert result.warnings == (Caution.LANDMARK_OUTLIER,)
 

@@ -37,6 +37,20 @@ class SessionFailed(Exception):
     """The day did not go as planned: one line that says why."""
 
 
+FAILURES = (
+    SessionFailed,
+    SearchFailed,
+    NotRegistered,
+    CannotAim,
+    RoomSaysNo,
+    NoPlan,
+    BadChairFile,
+    BadEndpoint,
+    CommandRefused,
+    NoAnswer,
+)
+
+
 def say(event: str, **facts: object) -> None:
     print(json.dumps({"event": event, "mono_ns": time.monotonic_ns(), **facts}), flush=True)
 
@@ -328,7 +342,7 @@ def main(given: argparse.Namespace) -> int:
                 operator.day(_plan(given.config, given.protocol), given.sessions, given.wait)
             else:
                 operator.find_threshold(given.patient, given.threshold, given.evidence, given.wait)
-    except (SessionFailed, SearchFailed, NotRegistered, CannotAim, RoomSaysNo, NoPlan, BadChairFile, BadEndpoint, CommandRefused, NoAnswer) as error:
+    except FAILURES as error:
         say("failed", why=str(error))
         print(f"operator: {error}", file=sys.stderr)
         return FAILED

@@ -75,7 +75,7 @@ class CheckSeen(msgspec.Struct, frozen=True, kw_only=True):
     passed: bool
     slipped: bool
     missing: tuple[str, ...]
-    worst_mm: float | None
+    distances_mm: dict[str, float]
 
 
 class RegistrationSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +84,7 @@ class RegistrationSeen(msgspec.Struct, frozen=True, kw_only=True):
     phase: str
     kind: str
     asks: str | None
+    touches: dict[str, int]
     next_landmark: str | None
     sweep_points: int
     sweep_wanted: int

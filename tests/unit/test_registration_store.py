@@ -48,7 +48,8 @@ class Day:
 
     def __init__(self, folder: Path) -> None:
         self.now_s = NOON_S
-        self.store = RegistrationStore(lambda day: folder / f"registration-{day}.jsonl", "chair-1", "1.0", "Europe/Vienna", lambda: self.now_s)
+        at = folder / "registration-{}.jsonl"
+        self.store = RegistrationStore(lambda day: Path(str(at).format(day)), "chair-1", "1.0", "Europe/Vienna", lambda: self.now_s)
         self.path = folder / "registration-2026-02-03.jsonl"
 
     def add(self, *entries: AnyEntry, head: HeadKey = MINE) -> None:

@@ -95,7 +95,7 @@ def test_a_lifted_tip_is_rejected_as_off_the_scalp() -> None:
 
 
 def test_a_sweep_that_lies_nowhere_near_is_kept_whole_so_that_the_fit_can_say_why() -> None:
-    sweep = swept(whole() + (0.0, 0.0, 90.0))
+    sweep = swept(np.add(whole(), (0.0, 0.0, 90.0)))
     assert sweep.is_misplaced
     assert sweep.lacking() is None
     assert len(sweep.points_in_head_mm()) > sweep.count

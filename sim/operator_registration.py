@@ -11,7 +11,7 @@ import msgspec
 from sim.operator_view import RegistrationSeen, View
 
 TOUCH_S, FIT_S, TELL_S, SEEN_S = 15.0, 30.0, 5.0, 3.0
-SWEEP_S = {"full": 9.0, "quick": 5.0}
+SWEEP_S = {"full": 7.0, "quick": 4.0}
 MOST_ACTS, MOST_REFUSALS, SWEEPS = 60, 8, 3
 
 

@@ -5,19 +5,17 @@ from pathlib import Path
 import pytest
 
 from daemon.config import ConfigError, RegistrationSection, load_config
-from sim.room_files import Chair, ensure_roms, write_chair
+from tests.chairs import chair, chair_file
 
 
-def chair_file(folder: Path, section: str) -> Path:
-    ensure_roms(folder)
-    chair = Chair(camera="tcp://127.0.0.1:1", rate_hz=60, latency_ms=14, model="x100-option", coil_type=60, events_per_burst=1)
-    path = write_chair(folder, 1, chair)
+def written(folder: Path, section: str) -> Path:
+    path = chair_file(folder)
     path.write_text(path.read_text() + f"\n[registration]\n{section}\n")
     return path
 
 
 def test_tighter_figures_are_taken(tmp_path: Path) -> None:
-    section = load_config(chair_file(tmp_path, 'check_valid_min = 10\ncheck_block_mm = 2.5\nlater_sessions = "check"')).registration
+    section = load_config(written(tmp_path, 'check_valid_min = 10\ncheck_block_mm = 2.5\nlater_sessions = "check"')).registration
     assert (section.check_valid_min, section.check_block_mm, section.later_sessions) == (10.0, 2.5, "check")
 
 
@@ -38,10 +36,8 @@ def test_tighter_figures_are_taken(tmp_path: Path) -> None:
 )
 def test_anything_looser_unknown_or_contradictory_is_a_fault_with_its_key(tmp_path: Path, section: str) -> None:
     with pytest.raises(ConfigError, match="registration"):
-        load_config(chair_file(tmp_path, section))
+        load_config(written(tmp_path, section))
 
 
 def test_the_built_in_figures_are_what_a_file_without_the_section_gets(tmp_path: Path) -> None:
-    ensure_roms(tmp_path)
-    chair = Chair(camera="tcp://127.0.0.1:1", rate_hz=60, latency_ms=14, model="x100-option", coil_type=60, events_per_burst=1)
-    assert load_config(write_chair(tmp_path, 1, chair)).registration == RegistrationSection()
+    assert chair(tmp_path).registration == RegistrationSection()

@@ -129,6 +129,8 @@ def _build(folder: Path, mode: str) -> tuple[Place, Hot, Line]:
             limits=config.on_target,
             registration_expires_ns=time.monotonic_ns() + 3600 * 10**9,
             scalp=_patch(target),
+            check_expires_ns=time.monotonic_ns() + 3600 * 10**9,
+            reference_holds=True,
         )
     )
     return place, hot, Line(place, make_tracker(config))

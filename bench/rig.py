@@ -164,6 +164,8 @@ class Rig:
                 target_in_mri_mm=(target[0][3], target[1][3], target[2][3]),
                 limits=self._limits,
                 registration_expires_ns=time.monotonic_ns() + FAR_AHEAD_NS,
+                check_expires_ns=time.monotonic_ns() + FAR_AHEAD_NS,
+                reference_holds=True,
             )
         )
 

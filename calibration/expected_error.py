@@ -4,6 +4,8 @@ A small residual proves nothing: residual and target error of one registration a
 2011, IEEE TMI 30:679).
 """
 
+import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +19,29 @@ LEAST_SURFACE_SIGMA_MM = 0.5  # tracker, pointer and mesh together are never bet
 CORRELATION_FACTOR = 2.0  # hair and soft tissue err alike in neighbouring points, so that N points are worth fewer
 # Soft tissue, MRI distortion and segmentation move whole regions of the scalp by 1 to 2 mm, which no residual shows.
 UNMODELLED_MM = 1.5
+
+
+class Part(enum.StrEnum):
+    """What adds to the expected error at the target."""
+
+    LANDMARKS = "landmarks"  # each touched a little aside
+    POINTS = "points"  # noise of the swept points
+    REGIONS = "regions"  # whole regions of the scalp off by the same: hair, no pressure
+    UNMODELLED = "unmodelled"  # what no residual shows
+    SLIP = "slip"  # what the last check of the head reference could not exclude
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPart:
+    """One part of the expected error at the target: RMS, 3-D, mm."""
+
+    name: Part
+    mm: float
+
+
+def total_mm(parts: Iterable[ErrorPart]) -> float:
+    """All parts together; they are independent."""
+    return float(np.sqrt(sum(part.mm**2 for part in parts)))
 
 
 def landmark_target_error_mm(landmarks_mm: ArrayLike, targets_mm: ArrayLike, landmark_error_mm: float) -> FloatArray:
@@ -71,8 +96,3 @@ def shift_jacobian(points_mm: FloatArray, centre_mm: FloatArray) -> FloatArray:
     jacobian[:, 2, 0], jacobian[:, 2, 1] = y, -x
     jacobian[:, :, 3:] = np.eye(3)
     return jacobian
-
-
-def with_unmodelled_mm(error_mm: float) -> float:
-    """The error to show to people: what the fit cannot see added in quadrature."""
-    return float(np.hypot(error_mm, UNMODELLED_MM))

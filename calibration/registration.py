@@ -4,6 +4,7 @@ Owns what is asked of a registration. The person accepts it; whether it has expi
 """
 
 import enum
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -11,8 +12,16 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
-from calibration.expected_error import assumed_landmark_error_mm, landmark_target_error_mm, with_unmodelled_mm
-from calibration.frames import FloatArray, Transform
+from calibration.expected_error import (
+    UNMODELLED_MM,
+    ErrorPart,
+    Part,
+    assumed_landmark_error_mm,
+    landmark_target_error_mm,
+    total_mm,
+)
+from calibration.frames import FloatArray, Transform, apply_rigid
+from calibration.registration_change import Change, change
 from calibration.rigid_fit import DegeneratePoints, FitWarning, RigidFit, find_outlier, fit_rigid, refuse_duplicates, suggest_swap
 from calibration.surface import Surface
 from calibration.surface_fit import Anchors, SurfaceFit, fit_surface
@@ -28,8 +37,15 @@ TARGET_SHIFT_LIMIT_MM = 10.0
 EXPECTED_ERROR_LIMIT_MM = 5.0  # total accuracy of navigated stimulation is some 5 to 6 mm (Richter 2013, section 1.2)
 SWEEP_POINTS_LIMIT = 60
 FLOAT_GOOD_MM = 1.0
+# What neighbouring residuals have in common: below 0.15 mm in clean sweeps, 0.3 mm and more where hair lifts half the points by 2 mm.
+ALIKE_GOOD_MM = 0.25
 CONDITIONING_GOOD = 1e-3
+# A quick registration of three touches and a short sweep differs from the day's first by 1.2 mm as a rule: more is a strap that moved.
+CHANGE_AT_TARGET_LIMIT_MM = 3.0
+CHANGE_TURN_LIMIT_DEG = 3.0
 SWAP_TRIED_ABOVE_MM = 2.0  # residual of the landmarks from which a mix-up of labels is looked for
+SWAP_NEAR_MM = 10.0  # half of the sweep lies this near to the scalp from landmarks alone, where their labels are right
+SWAP_GAIN = 0.70  # an exchange that takes this share of that distance away is worth a question
 
 
 class Verdict(enum.StrEnum):
@@ -51,6 +67,7 @@ class Refusal(enum.StrEnum):
     EXPECTED_ERROR_HIGH = "expected_error_high"
     MIRRORED_POINTS = "mirrored_points"
     LANDMARKS_SWAPPED = "landmarks_swapped"
+    DIFFERS_FROM_FIRST = "differs_from_first"
 
 
 class Caution(enum.StrEnum):
@@ -59,6 +76,7 @@ class Caution(enum.StrEnum):
     SURFACE_RMS_RAISED = "surface_rms_raised"
     SURFACE_UNDERCONSTRAINED = "surface_underconstrained"
     POINTS_FLOAT_OFF_SCALP = "points_float_off_scalp"
+    REGIONS_FLOAT = "regions_float"
     ILL_CONDITIONED = "ill_conditioned"
     LANDMARK_OUTLIER = "landmark_outlier"
 
@@ -72,8 +90,11 @@ class RegistrationLimits(msgspec.Struct, frozen=True, kw_only=True):
     landmark_moved_mm: float = LANDMARK_MOVED_LIMIT_MM
     target_shift_mm: float = TARGET_SHIFT_LIMIT_MM
     expected_error_mm: float = EXPECTED_ERROR_LIMIT_MM
+    change_at_target_mm: float = CHANGE_AT_TARGET_LIMIT_MM
+    change_turn_deg: float = CHANGE_TURN_LIMIT_DEG
     sweep_points: int = SWEEP_POINTS_LIMIT
     float_good_mm: float = FLOAT_GOOD_MM
+    alike_good_mm: float = ALIKE_GOOD_MM
     conditioning_good: float = CONDITIONING_GOOD
 
     def __post_init__(self) -> None:
@@ -96,13 +117,21 @@ class Registration:
     surface_rms_mm: float | None  # of the nearest 90 % of the points
     share_within_3mm: float | None
     signed_mean_mm: float | None  # + outside: hair, or no pressure
+    alike_mm: float | None  # what neighbouring residuals have in common, RMS: hair over a part of the head
     conditioning: float | None
     target_shift_mm: float | None  # what the surface moved the target by, against the landmarks alone
-    expected_error_mm: float  # 1 sigma (RMS, 3-D) at the target, with what no residual shows
+    expected_parts: tuple[ErrorPart, ...]
     swapped: tuple[str, str] | None  # labels that seem to have been exchanged
     outlier: str | None  # landmark to touch again
+    signed_mm: FloatArray | None = None  # of each swept point from the scalp, + outside
+    change: Change | None = None  # from the day's first registration
     reasons: tuple[Refusal, ...] = ()
     warnings: tuple[Caution, ...] = ()
+
+    @property
+    def expected_error_mm(self) -> float:
+        """1 sigma (RMS, 3-D) at the target, with what no residual shows."""
+        return total_mm(self.expected_parts)
 
     @property
     def verdict(self) -> Verdict:
@@ -120,6 +149,10 @@ def _none_or(value: float | None, holds: Callable[[float], bool]) -> bool:
     return value is None or holds(value)
 
 
+def _within(found: Change, limits: RegistrationLimits) -> bool:
+    return found.at_target_mm <= limits.change_at_target_mm and found.turn_deg <= limits.change_turn_deg
+
+
 # What must hold; NaN does not.
 MUST: Mapping[Refusal, Rule] = {
     Refusal.TOO_FEW_POINTS: lambda r, limits: r.surface_rms_mm is not None and r.sweep_points >= limits.sweep_points,
@@ -130,11 +163,13 @@ MUST: Mapping[Refusal, Rule] = {
     Refusal.EXPECTED_ERROR_HIGH: lambda r, limits: r.expected_error_mm <= limits.expected_error_mm,
     Refusal.MIRRORED_POINTS: lambda r, _: FitWarning.MIRRORED_POINTS not in r.landmark_warnings,
     Refusal.LANDMARKS_SWAPPED: lambda r, _: r.swapped is None,
+    Refusal.DIFFERS_FROM_FIRST: lambda r, limits: r.change is None or _within(r.change, limits),
 }
 SHOULD: Mapping[Caution, Rule] = {
     Caution.SURFACE_RMS_RAISED: lambda r, limits: _none_or(r.surface_rms_mm, lambda rms: rms <= limits.surface_rms_good_mm),
     Caution.SURFACE_UNDERCONSTRAINED: lambda r, limits: _none_or(r.conditioning, lambda ratio: ratio >= limits.conditioning_good),
     Caution.POINTS_FLOAT_OFF_SCALP: lambda r, limits: _none_or(r.signed_mean_mm, lambda mean: mean <= limits.float_good_mm),
+    Caution.REGIONS_FLOAT: lambda r, limits: _none_or(r.alike_mm, lambda alike: alike <= limits.alike_good_mm),
     Caution.ILL_CONDITIONED: lambda r, _: FitWarning.ILL_CONDITIONED not in r.landmark_warnings,
     Caution.LANDMARK_OUTLIER: lambda r, _: r.outlier is None,
 }
@@ -148,11 +183,13 @@ def register(
     *,
     target_in_mri_mm: ArrayLike,
     limits: RegistrationLimits,
+    first_mri_from_head: Transform | None = None,
 ) -> Registration:
     """Fit mri_from_head to landmarks `touched` (head, mm) and `marked` (mri, mm) by name, then to sweep points (N, 3) on the scalp.
 
-    Every touched landmark must be marked. A verdict other than GOOD comes with its reasons and is no exception; what gives no
-    pose at all is: DegeneratePoints (fewer than three landmarks, on a line, one place touched twice, not a number).
+    `first_mri_from_head`: of an earlier registration of the same head and reference, to be held against. Every touched landmark must be
+    marked. A verdict other than GOOD comes with its reasons and is no exception; what gives no pose at all is: DegeneratePoints (fewer
+    than three landmarks, on a line, one place touched twice, not a number).
     """
     pairs = _pairs(touched, marked)
     sweep = np.asarray(sweep_in_head_mm, dtype=np.float64).reshape(-1, 3)
@@ -164,8 +201,31 @@ def register(
     if len(sweep) < limits.sweep_points:
         return _judged(from_landmarks, limits)
     anchors = Anchors(pairs.in_head_mm, pairs.in_mri_mm, assumed_landmark_error_mm(fit.fre_mm, len(pairs.labels)))
-    refined = fit_surface(fit.matrix, sweep, scalp, anchors)
-    return _judged(_with_surface(from_landmarks, refined, pairs, target), limits)
+    refined = _with_surface(from_landmarks, fit_surface(fit.matrix, sweep, scalp, anchors), pairs, target)
+    if first_mri_from_head is not None:
+        refined = replace(refined, change=change(first_mri_from_head, refined.mri_from_head, target))
+    if refined.swapped is None:
+        refined = replace(refined, swapped=_swap_by_surface(pairs, sweep, scalp))
+    return _judged(refined, limits)
+
+
+def _swap_by_surface(pairs: "_Pairs", sweep: FloatArray, scalp: Surface) -> tuple[str, str] | None:
+    """Labels whose exchange brings the sweep onto the scalp: with ears exchanged three landmarks still fit, on a head upside down."""
+
+    def median_mm(in_mri_mm: FloatArray) -> float:
+        distances_mm, _ = scalp.tree.query(apply_rigid(fit_rigid(pairs.in_head_mm, in_mri_mm).matrix, sweep))
+        return float(np.median(distances_mm))
+
+    before_mm = median_mm(pairs.in_mri_mm)
+    if before_mm <= SWAP_NEAR_MM:
+        return None
+    tried = {}
+    for i, j in itertools.combinations(range(len(pairs.labels)), 2):
+        order = np.arange(len(pairs.labels))
+        order[[i, j]] = j, i
+        tried[pairs.labels[i], pairs.labels[j]] = median_mm(pairs.in_mri_mm[order])
+    best = min(tried, key=lambda labels: tried[labels])
+    return best if tried[best] < (1.0 - SWAP_GAIN) * before_mm else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -202,8 +262,12 @@ def _from_landmarks(pairs: _Pairs, fit: RigidFit, sweep_points: int, target: Flo
         share_within_3mm=None,
         signed_mean_mm=None,
         conditioning=None,
+        alike_mm=None,
         target_shift_mm=None,
-        expected_error_mm=with_unmodelled_mm(float(landmark_target_error_mm(pairs.in_mri_mm, target, error_mm)[0])),
+        expected_parts=(
+            ErrorPart(Part.LANDMARKS, float(landmark_target_error_mm(pairs.in_mri_mm, target, error_mm)[0])),
+            ErrorPart(Part.UNMODELLED, UNMODELLED_MM),
+        ),
         swapped=None if swap is None else swap.labels,
         outlier=None if outlier is None else pairs.labels[outlier],
     )
@@ -221,8 +285,13 @@ def _with_surface(before: Registration, refined: SurfaceFit, pairs: _Pairs, targ
         share_within_3mm=float(np.mean(np.abs(refined.signed_mm) <= WITHIN_MM)),
         signed_mean_mm=float(np.mean(refined.signed_mm)),
         conditioning=refined.conditioning,
+        alike_mm=refined.alike_mm,
         target_shift_mm=float(np.linalg.norm(shifted - target)),
-        expected_error_mm=with_unmodelled_mm(refined.covariance.error_at_mm(target)),
+        expected_parts=(
+            *(ErrorPart(name, covariance.error_at_mm(target)) for name, covariance in refined.covariances.items()),
+            ErrorPart(Part.UNMODELLED, UNMODELLED_MM),
+        ),
+        signed_mm=refined.signed_mm,
     )
 
 

@@ -23,6 +23,7 @@ from daemon.messages import (
     CalibrateShowResult,
     CalibrateStarted,
     CalibrateTouchResult,
+    CheckResult,
     Done,
     Error,
     ErrorCode,
@@ -50,9 +51,11 @@ Socket = zmq.Socket[bytes]
 Plain = Literal[
     "keep_lease",
     "release_lease",
+    "undo_touch",
     "start_sweep",
     "accept_registration",
     "reject_registration",
+    "start_quick_registration",
     "test_hardware_stop",
     "arm",
     "start",
@@ -238,6 +241,14 @@ class Link:
     @overload
     def call(self, method: Literal["touch_landmark"], timeout_s: float = ..., *, landmark: str) -> TouchResult: ...
     @overload
+    def call(self, method: Literal["touch_now"], timeout_s: float = ..., *, landmark: str | None = ...) -> TouchResult: ...
+    @overload
+    def call(self, method: Literal["retake_landmark"], timeout_s: float = ..., *, landmark: str) -> Done: ...
+    @overload
+    def call(
+        self, method: Literal["check_touch"], timeout_s: float = ..., *, landmark: str | None = ..., now: bool = ...
+    ) -> CheckResult: ...
+    @overload
     def call(self, method: Literal["end_sweep"], timeout_s: float = ...) -> RegistrationResult: ...
     @overload
     def call(self, method: Literal["take_lease"], timeout_s: float = ..., *, name: str) -> Done: ...
@@ -304,7 +315,7 @@ class Link:
             result = msgspec.json.decode(reply.result, type=METHODS[method].result)
         except (ValueError, RecursionError) as error:
             raise NoAnswer(method, f"the answer cannot be read ({error})", "Client and daemon differ in version: update one.") from error
-        if isinstance(result, Done | OpenPlanResult | TouchResult | RegistrationResult | StopResult):
+        if isinstance(result, Done | OpenPlanResult | TouchResult | CheckResult | RegistrationResult | StopResult):
             self.telemetry.learn_state_rev(result.state_rev)
         return result
 

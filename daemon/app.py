@@ -36,6 +36,8 @@ from daemon.mt_core import ThresholdCore
 from daemon.muscle import muscle_of
 from daemon.record import Record
 from daemon.registrar import Registrar
+from daemon.registration_store import RegistrationStore
+from daemon.registration_telling import registration_body
 from daemon.session_words import CloseAsked, HoldAsked, PulsesSought, StopAsked, Tick
 from daemon.telling import Telling
 from drivers.values import StimState
@@ -86,7 +88,7 @@ class App:
         self.record = Record.open(config, self._on_ledger_trouble)
         self.calibrations = Calibrations(config, History(chair_file(config, "calibration")), time.time)
         self.calibrator = Calibrator(self.calibrations, self._tell_calibration, time.monotonic_ns)
-        self.registrar = Registrar(self.calibrations.tip_in_pointer_mm, self._tell_registration)
+        self.registrar = Registrar(config, self.calibrations, self._registration_store(), self._tell_registration)
         self.memory = ChairMemory(chair_file(config, "state.json"), config.site.timezone)
         self.core = Core(self._beats, self._orders, self.record, self.alarms, self._tell_state, self._beat_now)
         self.threshold = ThresholdCore(
@@ -120,6 +122,16 @@ class App:
         self._leave = asyncio.Event()
         self._next_hb_ns = self._next_tell_ns = 0
         self._step_told = Step.PLAN
+
+    def _registration_store(self) -> RegistrationStore:
+        config = self._config
+        return RegistrationStore(
+            lambda day: chair_file(config, f"registration-{day}.jsonl"),
+            config.chair.name,
+            importlib.metadata.version("atmsd"),
+            config.site.timezone,
+            time.time,
+        )
 
     async def _dispatch(self, call: Call) -> Message | Error:
         return await self.commands.dispatch(call)
@@ -366,7 +378,13 @@ class App:
         self.bus.publish("v1/calibration", body, severity=Priority.NONE if is_in_use else Priority.LOW)
 
     def _tell_registration(self) -> None:
-        self.bus.publish("v1/registration", self.registrar.body())
+        body = registration_body(self.registrar)
+        slipped = body.check is not None and body.check.slipped
+        self.bus.publish("v1/registration", body, severity=Priority.MEDIUM if slipped else Priority.NONE)
+        if self.registrar.maybe_moved:
+            self.alarms.raise_("reference_maybe_moved", Priority.LOW, "the head tracker jumped while the coil stayed", "Touch the nose.")
+        else:
+            self.alarms.clear("reference_maybe_moved")
 
     def _on_ledger_trouble(self, text: str | None) -> None:
         if text is None:

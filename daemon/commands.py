@@ -34,12 +34,9 @@ from daemon.messages import (
     NameParams,
     OpenPlanParams,
     OpenPlanResult,
-    RegistrationResult,
     Step,
     StopParams,
     StopResult,
-    TouchParams,
-    TouchResult,
 )
 from daemon.mt_commands import MtCommands, refuse
 from daemon.mt_core import ThresholdCore
@@ -49,8 +46,9 @@ from daemon.protocol import ProtocolError
 from daemon.reasons import TABLE
 from daemon.record import Record
 from daemon.registrar import Registrar
+from daemon.registration_commands import RegistrationCommands
 from daemon.session import COMMANDS
-from daemon.session_words import ArmAsked, CloseAsked, HoldAsked, PlanOpened, Registered, ResumeAsked, StartAsked, StopAsked, Unregistered
+from daemon.session_words import ArmAsked, CloseAsked, HoldAsked, PlanOpened, ResumeAsked, StartAsked, StopAsked, Unregistered
 from daemon.stimulator_section import TriggerBoxSection
 from daemon.telling import Telling, dose_body
 from daemon.treatment import Treatment, dosed_by, open_treatment
@@ -95,11 +93,6 @@ class Commands:
             "keep_lease": self._keep_lease,
             "release_lease": self._release_lease,
             "open_plan": self._open_plan,
-            "touch_landmark": self._touch_landmark,
-            "start_sweep": self._start_sweep,
-            "end_sweep": self._end_sweep,
-            "accept_registration": self._accept_registration,
-            "reject_registration": self._reject_registration,
             "test_hardware_stop": self._test_hardware_stop,
             "arm": self._arm,
             "start": self._start,
@@ -109,6 +102,7 @@ class Commands:
             "acknowledge_alarm": self._acknowledge_alarm,
         }
         self._does |= MtCommands(config, core, threshold, record, telling, self).does | self._calibrating.does
+        self._does |= RegistrationCommands(core, registrar, record, alarms, self).does
 
     @property
     def operator(self) -> str | None:
@@ -199,7 +193,7 @@ class Commands:
         await self._record.note(params.name, f"acknowledged alarm {params.id}")
         return self._done()
 
-    # ---- plan and registration ----
+    # ---- plan ----
 
     async def _open_plan(self, call: Call) -> Result:
         path = Path(cast(OpenPlanParams, call.params).path)
@@ -217,7 +211,7 @@ class Commands:
         if not self._core.may_open_plan:
             return refuse(ErrorCode.WRONG_STEP, "the session has moved on", "Close it first.")
         self._core.treatment = treatment
-        registered = self._registrar.begin(treatment)
+        registered = self._registrar.begin(await asyncio.to_thread(self._registrar.look_up, treatment))
         self.send_aim()
         self._core.happen(PlanOpened(course=treatment.course, registered=registered))
         dose = await self.refresh_dose()
@@ -247,8 +241,7 @@ class Commands:
     def send_aim(self) -> None:
         """Tell the hot process where the target is, or that there is none."""
         aim = self._registrar.aim()
-        accepted = self._registrar.accepted
-        self._telling.expected_error_mm = None if aim is None or accepted is None else accepted.expected_error_mm
+        self._telling.expected_error_mm = self._registrar.expected_error_mm
         self._telling.errors.display.aim(aim)
         self._orders.send(ipc.ClearAim() if aim is None else aim)
 
@@ -266,56 +259,13 @@ class Commands:
 
     def forget_registration(self) -> None:
         """What was touched with the old pointer no longer counts."""
-        self._registrar.reset()
+        self._registrar.forget()
         self.send_aim()
         self._core.happen(Unregistered())
 
     def tracker_name(self) -> str:
         seen = self._telling.identity
         return "unknown" if seen is None else f"{seen.model} {seen.serial}, firmware {seen.firmware}, {seen.frame_hz:g} Hz"
-
-    async def _touch_landmark(self, call: Call) -> Result:
-        landmark = cast(TouchParams, call.params).landmark
-        treatment = self._core.treatment
-        if treatment is None or landmark not in treatment.opened.plan.fiducials_in_mri_mm:
-            known = () if treatment is None else sorted(treatment.opened.plan.fiducials_in_mri_mm)
-            return refuse(ErrorCode.BAD_PARAMS, f"the plan marks no {landmark!r}", f"Marked are: {', '.join(known)}.")
-        answer = await self._registrar.touch(landmark)
-        if isinstance(answer, str):
-            return refuse(ErrorCode.TOUCH_REFUSED, answer, "Hold the tip still on the mark, in view of the camera.", retryable=True)
-        touch, apart_mm, kept = answer
-        return TouchResult(state_rev=self._core.state.rev, landmark=landmark, touches=kept, spread_mm=touch.spread_mm, apart_mm=apart_mm)
-
-    async def _start_sweep(self, _call: Call) -> Result:
-        if self._registrar.missing:
-            missing = ", ".join(self._registrar.missing)
-            return refuse(ErrorCode.REGISTRATION_REFUSED, f"landmarks are missing: {missing}", "Touch each of them twice.")
-        self._registrar.start_sweep()
-        return self._done()
-
-    async def _end_sweep(self, _call: Call) -> Result:
-        answer = await self._registrar.end_sweep()
-        if isinstance(answer, str):
-            return refuse(ErrorCode.REGISTRATION_REFUSED, answer, "Touch and sweep again.")
-        return RegistrationResult(state_rev=self._core.state.rev, registration=answer)
-
-    async def _accept_registration(self, _call: Call) -> Result:
-        refusal = self._registrar.accept()
-        if refusal is not None:
-            return refuse(ErrorCode.REGISTRATION_REFUSED, refusal, "Sweep again: forehead, nose bridge, crown, both sides.")
-        self.send_aim()
-        self._core.happen(Registered())
-        accepted, treatment = self._registrar.accepted, self._core.treatment
-        if accepted is not None and treatment is not None:
-            what = f"accepted a registration: {accepted.verdict}, expected error {accepted.expected_error_mm:.2f} mm at the target"
-            await self._record.note(self.operator or "unknown", what, patient=treatment.course.patient)
-        return self._done()
-
-    async def _reject_registration(self, _call: Call) -> Result:
-        self._registrar.reset()
-        self.send_aim()
-        self._core.happen(Unregistered())
-        return self._done()
 
     # ---- devices ----
 

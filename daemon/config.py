@@ -113,6 +113,23 @@ class LimitsSection(Section, frozen=True, kw_only=True):
     clock_tolerance_s: float | None = None
 
 
+class RegistrationSection(Section, frozen=True, kw_only=True):
+    """How well the head must be registered, and how long that holds: each value may only tighten what the product has.
+
+    `check_*`: of landmarks touched again, against their places at registration. `quick_*`: of a later session's quick registration
+    against the day's first, at the target and as a turn.
+    """
+
+    valid_h: float = 12.0
+    check_valid_min: float = 20.0
+    check_warn_mm: float = 2.0
+    check_block_mm: float = 3.0
+    quick_at_target_mm: float = 3.0
+    quick_turn_deg: float = 3.0
+    surface_rms_mm: float = 2.5
+    later_sessions: Literal["quick", "check"] = "quick"
+
+
 class Config(Section, frozen=True, kw_only=True):
     chair: ChairSection
     site: SiteSection
@@ -127,6 +144,7 @@ class Config(Section, frozen=True, kw_only=True):
     qa: QualitySection = QualitySection()
     limits: LimitsSection = LimitsSection()
     on_target: TargetLimits = TargetLimits()
+    registration: RegistrationSection = RegistrationSection()
 
 
 Kind = TypeVar("Kind")
@@ -254,6 +272,20 @@ def _site_faults(config: Config) -> list[str]:
         faults.append("[site].signed_by: empty; name who answers for these figures")
     faults += _ledger_faults(config.ledger)
     faults += [f"[on_target].{name}: looser than the product's limit; only tighten" for name in loosened(config.on_target)]
+    faults += _registration_faults(config.registration)
+    return faults
+
+
+def _registration_faults(given: RegistrationSection) -> list[str]:
+    built_in = msgspec.structs.asdict(RegistrationSection())
+    values = {name: value for name, value in msgspec.structs.asdict(given).items() if name != "later_sessions"}
+    faults = [
+        f"[registration].{name}: above 0, at most {built_in[name]:g}; only tighten"
+        for name, value in values.items()
+        if not 0.0 < value <= built_in[name]
+    ]
+    if not faults and given.check_warn_mm > given.check_block_mm:
+        faults.append("[registration].check_warn_mm: above check_block_mm")
     return faults
 
 

@@ -37,6 +37,8 @@ class Veto(enum.StrEnum):
     TRACKER_QUALITY = "tracker_quality"
     NOT_REGISTERED = "not_registered"
     REGISTRATION_EXPIRED = "registration_expired"
+    REFERENCE_SLIPPED = "reference_slipped"
+    CHECK_DUE = "check_due"
     CALIBRATION_INVALID = "calibration_invalid"
     OFF_TARGET = "off_target"
     STIM_STALE = "stim_stale"
@@ -62,6 +64,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     flagged: bool = True  # the camera itself doubts a pose
     max_fit_rms_mm: float | None = None
     registration_expires_ns: int | None = None
+    check_expires_ns: int | None = None
+    reference_holds: bool = False
     calibration_expires_ns: int | None = None
     on_target: OnTarget = OnTarget()
     stim: StimReport | None = None
@@ -144,6 +148,14 @@ def _registered(view: View, _now_ns: int) -> bool:
 
 def _registration_valid(view: View, now_ns: int) -> bool:
     return _ahead(view.registration_expires_ns, now_ns)
+
+
+def _reference_holds(view: View, _now_ns: int) -> bool:
+    return view.reference_holds
+
+
+def _check_valid(view: View, now_ns: int) -> bool:
+    return _ahead(view.check_expires_ns, now_ns)
 
 
 def _calibration_valid(view: View, now_ns: int) -> bool:
@@ -235,6 +247,8 @@ START_RULES: Mapping[Veto, Rule] = {
     Veto.TRACKER_QUALITY: _tracker_good,
     Veto.NOT_REGISTERED: _registered,
     Veto.REGISTRATION_EXPIRED: _registration_valid,
+    Veto.REFERENCE_SLIPPED: _reference_holds,
+    Veto.CHECK_DUE: _check_valid,
     Veto.CALIBRATION_INVALID: _calibration_valid,
     Veto.OFF_TARGET: _on_target_now,
     Veto.STIM_STALE: _stim_fresh_for_start,
@@ -250,7 +264,8 @@ START_RULES: Mapping[Veto, Rule] = {
     Veto.RECORD_BLOCKED: _record_open,
 }
 
-# While a train runs: one unseen frame is not a slip, so seeing is judged by the leave dwell and the pose's age.
+# While a train runs: one unseen frame is not a slip, so seeing is judged by the leave dwell and the pose's age. A check that runs out
+# lets the train end: it proves nothing wrong, and the next one asks for it.
 RUN_RULES: Mapping[Veto, Rule] = {
     Veto.STOP_INPUT: _stop_inputs_clear,
     Veto.DISARM_UNCONFIRMED: _disarm_works,
@@ -260,6 +275,7 @@ RUN_RULES: Mapping[Veto, Rule] = {
     Veto.TRACKER_SILENT: _tracker_speaks,
     Veto.POSE_STALE: _pose_fresh,
     Veto.REGISTRATION_EXPIRED: _registration_valid,
+    Veto.REFERENCE_SLIPPED: _reference_holds,
     Veto.CALIBRATION_INVALID: _calibration_valid,
     Veto.OFF_TARGET: _on_target_still,
     Veto.STIM_STALE: _stim_fresh,
@@ -292,6 +308,8 @@ NEEDS_TARGET = frozenset(
         Veto.TRACKER_QUALITY,
         Veto.NOT_REGISTERED,
         Veto.REGISTRATION_EXPIRED,
+        Veto.REFERENCE_SLIPPED,
+        Veto.CHECK_DUE,
         Veto.CALIBRATION_INVALID,
         Veto.OFF_TARGET,
     }
@@ -313,6 +331,7 @@ HOLDS = frozenset(
         Veto.TRACKER_SILENT,
         Veto.POSE_STALE,
         Veto.REGISTRATION_EXPIRED,
+        Veto.REFERENCE_SLIPPED,
         Veto.OFF_TARGET,
         Veto.OPERATOR_ABSENT,
         Veto.COIL_HOT,

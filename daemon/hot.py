@@ -201,6 +201,8 @@ class Hot:
             flagged=aiming.flagged,
             max_fit_rms_mm=self._config.tracker.max_fit_rms_mm,
             registration_expires_ns=None if aiming.aim is None else aiming.aim.registration_expires_ns,
+            check_expires_ns=None if aiming.aim is None else aiming.aim.check_expires_ns,
+            reference_holds=aiming.aim is not None and aiming.aim.reference_holds,
             calibration_expires_ns=self.calibration.expires_ns(wall_minus_mono_ns),
             on_target=aiming.on_target,
             stim=firing.driver.report,

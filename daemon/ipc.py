@@ -62,6 +62,8 @@ class Aim(Packet, frozen=True, kw_only=True, tag="aim"):
     limits: TargetLimits
     registration_expires_ns: int
     scalp: ScalpPatch | None = None  # around the target
+    check_expires_ns: int | None = None  # of the last check of the head reference; None: due
+    reference_holds: bool = False  # false too while a slip stands
 
 
 class ClearAim(Packet, frozen=True, kw_only=True, tag="clear_aim"):

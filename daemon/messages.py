@@ -25,12 +25,14 @@ from daemon.calibration_messages import (
 from daemon.message_words import Done, Message, Method, NoParams, Params, Priority, Step, Word
 from daemon.telemetry_messages import (
     AlarmBody,
+    CheckBody,
     CoilErrorBody,
     CoilPoseBody,
     DoseBody,
     ErrorNumbers,
     GateBody,
     Heartbeat,
+    LandmarkBody,
     MtBody,
     MtTrial,
     PulseBody,
@@ -43,6 +45,7 @@ from daemon.telemetry_messages import (
     ToolsBody,
     TrackerBody,
     TrainBody,
+    ZoneBody,
 )
 
 __all__ = [  # handed on; what is defined here needs no mention
@@ -54,6 +57,7 @@ __all__ = [  # handed on; what is defined here needs no mention
     "CalibrateTouchResult",
     "CalibrationBody",
     "CalibrationEntry",
+    "CheckBody",
     "CoilErrorBody",
     "CoilPoseBody",
     "Done",
@@ -61,6 +65,7 @@ __all__ = [  # handed on; what is defined here needs no mention
     "ErrorNumbers",
     "GateBody",
     "Heartbeat",
+    "LandmarkBody",
     "Message",
     "Method",
     "MtBody",
@@ -83,6 +88,7 @@ __all__ = [  # handed on; what is defined here needs no mention
     "TrackerBody",
     "TrainBody",
     "Word",
+    "ZoneBody",
 ]
 
 API_VERSION = 1
@@ -201,6 +207,19 @@ class TouchParams(Params, frozen=True, kw_only=True):
     landmark: str
 
 
+class TouchNowParams(Params, frozen=True, kw_only=True):
+    """By key or pedal; null: the landmark that is next."""
+
+    landmark: str | None = None
+
+
+class CheckParams(Params, frozen=True, kw_only=True):
+    """`landmark`: null: the one that the check wants next; "scalp": any point of the scalp. `now`: by key or pedal."""
+
+    landmark: str | None = None
+    now: bool = False
+
+
 class StopParams(Params, frozen=True, kw_only=True):
     why: str = "operator"
 
@@ -287,6 +306,15 @@ class TouchResult(Message, frozen=True, kw_only=True):
     apart_mm: float | None
 
 
+class CheckResult(Message, frozen=True, kw_only=True):
+    """`distance_mm`: from where it was touched at the registration. `complete`: the check is whole with this touch and within its limit."""
+
+    state_rev: int
+    landmark: str
+    distance_mm: float
+    complete: bool
+
+
 class RegistrationResult(Message, frozen=True, kw_only=True):
     state_rev: int
     registration: RegistrationBody
@@ -306,10 +334,15 @@ METHODS: dict[str, Method] = {
     "release_lease": Method(params=NoParams, result=Done, changes=False),
     "open_plan": Method(params=OpenPlanParams, result=OpenPlanResult),
     "touch_landmark": Method(params=TouchParams, result=TouchResult),
+    "touch_now": Method(params=TouchNowParams, result=TouchResult),
+    "retake_landmark": Method(params=TouchParams, result=Done),
+    "undo_touch": Method(params=NoParams, result=Done),
     "start_sweep": Method(params=NoParams, result=Done),
     "end_sweep": Method(params=NoParams, result=RegistrationResult),
     "accept_registration": Method(params=NoParams, result=Done),
     "reject_registration": Method(params=NoParams, result=Done),
+    "check_touch": Method(params=CheckParams, result=CheckResult),
+    "start_quick_registration": Method(params=NoParams, result=Done),
     "test_hardware_stop": Method(params=NoParams, result=Done),
     "arm": Method(params=NoParams, result=Done),
     "start": Method(params=NoParams, result=Done),

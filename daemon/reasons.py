@@ -18,7 +18,9 @@ TABLE: dict[str, tuple[Priority, Priority, str, str, str]] = {
     Veto.COIL_UNSEEN: (_M, _M, "Coil tracker not seen", "Clear the view", "from camera to coil"),
     Veto.TRACKER_QUALITY: (_M, _M, "Tracking is poor", "Clean spheres", "or move the camera"),
     Veto.NOT_REGISTERED: (_M, _N, "Head not registered", "Register first", "N opens it"),
-    Veto.REGISTRATION_EXPIRED: (_M, _N, "Registration too old", "Touch the nose", "then one ear"),
+    Veto.REGISTRATION_EXPIRED: (_M, _N, "Registration too old", "Register again", "all of it"),
+    Veto.REFERENCE_SLIPPED: (_M, _M, "Head tracker slipped", "Register again", "before the next pulse"),
+    Veto.CHECK_DUE: (_M, _N, "Head check is due", "Touch the nose", "then one ear"),
     Veto.CALIBRATION_INVALID: (_M, _N, "Coil not calibrated", "Calibrate coil", "or take another one"),
     Veto.COIL_WRONG: (_M, _N, "Wrong coil connected", "Change the coil", "the plan names it"),
     "reversed": (_M, _N, "Coil is reversed", "Turn around", "the handle is reversed"),
@@ -41,12 +43,16 @@ TABLE: dict[str, tuple[Priority, Priority, str, str, str]] = {
     Veto.NO_GRANT: (_N, _N, "Train not released", "Wait a moment", ""),
     Veto.RECORD_BLOCKED: (_M, _M, "Dose record offline", "Wait a moment", "or call the engineer"),
 }
+# Where the first holds, the others say nothing of their own.
+IMPLIED: dict[str, tuple[str, ...]] = {Veto.NOT_REGISTERED: (Veto.REGISTRATION_EXPIRED, Veto.REFERENCE_SLIPPED, Veto.CHECK_DUE)}
 _ORDER = (_H, _M, _L, _N)
 
 
 def reasons(vetoes: tuple[str, ...], off_target: tuple[str, ...], in_session: bool) -> tuple[Reason, ...]:
     """The lines for these vetoes, most urgent first, then in the order of the table. `off_target` says what about it."""
-    codes = [code for veto in vetoes for code in (off_target if veto == Veto.OFF_TARGET and off_target else (veto,))]
+    implied = {code for veto in vetoes for code in IMPLIED.get(veto, ())}
+    told = [veto for veto in vetoes if veto not in implied]
+    codes = [code for veto in told for code in (off_target if veto == Veto.OFF_TARGET and off_target else (veto,))]
     lines = [_line(code, in_session) for code in codes]
     order = list(TABLE)
     return tuple(sorted(lines, key=lambda line: (_ORDER.index(line.priority), order.index(line.code))))

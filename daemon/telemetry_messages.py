@@ -220,13 +220,77 @@ class DoseBody(Message, frozen=True, kw_only=True):
     earliest_utc: str | None
 
 
+class LandmarkBody(Message, frozen=True, kw_only=True):
+    """A landmark of the plan: how often it was touched, and after the fit how far the touch lies from its mark."""
+
+    name: str
+    needed: bool
+    touches: int
+    wanted: int
+    spread_mm: float | None = None
+    moved_mm: float | None = None
+
+
+class ZoneBody(Message, frozen=True, kw_only=True):
+    zone: str
+    points: int
+    wanted: int
+
+
+class CheckBody(Message, frozen=True, kw_only=True):
+    """Whether the head reference still sits as at the registration. `missing`: landmarks whose touch the check still wants.
+
+    `distances_mm`: of each touched again, from its place; `shift_mm`, `turn_deg`, `at_target_mm` from three or more.
+    """
+
+    passed: bool
+    slipped: bool
+    missing: tuple[str, ...]
+    distances_mm: dict[str, float]
+    worst_mm: float | None
+    warn_mm: float
+    block_mm: float
+    shift_mm: float | None = None
+    turn_deg: float | None = None
+    at_target_mm: float | None = None
+    trend_mm_per_h: float | None = None
+    age_s: float | None = None
+    valid_until_utc: str | None = None
+
+
 class RegistrationBody(Message, frozen=True, kw_only=True):
-    """`phase`: none, touching, sweeping, fitting, fitted, accepted, refused."""
+    """`phase`: none, restored, touching, sweeping, fitting, fitted, accepted. `kind`: full, quick.
+
+    `asks`: what is to be done next: touch, sweep, left_ear, accept, repeat, check, quick, register, or null.
+    `residual_map`: swept points seen in the landmarks' frame, right, front, up and distance from the scalp, mm.
+    """
 
     phase: str
+    kind: str = "full"
+    asks: str | None = None
     touches: dict[str, int] = msgspec.field(default_factory=dict)
+    landmarks: tuple[LandmarkBody, ...] = ()
+    next_landmark: str | None = None
+    tip_spread_mm: float | None = None
+    hold_share: float | None = None
     sweep_points: int = 0
     sweep_wanted: int = 0
+    zones: tuple[ZoneBody, ...] = ()
+    wanted_zone: str | None = None
+    around_target_points: int = 0
+    around_target_wanted: int = 0
+    rejected: dict[str, int] = msgspec.field(default_factory=dict)
+    alike_mm: float | None = None
+    conditioning: float | None = None
+    swapped: tuple[str, str] | None = None
+    outlier: str | None = None
+    residual_map: tuple[tuple[float, float, float, float], ...] = ()
+    expected_parts_mm: dict[str, float] = msgspec.field(default_factory=dict)
+    left_ear_touched: bool = False
+    side_fact: str | None = None
+    change_at_target_mm: float | None = None
+    change_turn_deg: float | None = None
+    check: CheckBody | None = None
     fre_mm: float | None = None
     surface_rms_mm: float | None = None
     share_within_3mm: float | None = None

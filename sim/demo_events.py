@@ -17,7 +17,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     touches: int | None = None
     spread_mm: float | None = None
     verdict: str | None = None
-    points: int | None = None
+    sweep_points: int | None = None
+    distance_mm: float | None = None
+    kind: str | None = None
     surface_rms_mm: float | None = None
     expected_error_mm: float | None = None
     moves: int | None = None
@@ -35,11 +37,13 @@ SENTENCES: dict[str, Callable[[Event], str]] = {
     "plan": lambda e: f"Session {e.session}: plan of {e.patient} opened, {e.protocol}.",
     "hardware_stop_tested": lambda _: "The stimulator's red key was pressed and seen: the hardware stop works.",
     "touch": lambda e: f"{e.landmark} touched ({e.touches}), held within {e.spread_mm:.2f} mm.",
-    "touch_refused": lambda e: f"{e.landmark} must be touched again: {e.why}",
     "registration": lambda e: (
-        f"Swept {e.points} points: {e.verdict}, {e.surface_rms_mm:.2f} mm RMS, {e.expected_error_mm:.1f} mm at the target."
+        f"Swept {e.sweep_points} points: {e.verdict}, {e.surface_rms_mm:.2f} mm RMS, {e.expected_error_mm:.1f} mm at the target."
     ),
-    "registration_refused": lambda e: f"The registration was refused: {e.why}",
+    "registration_refused": lambda e: f"Again: {e.why}",
+    "check": lambda e: f"{e.landmark} touched again: {e.distance_mm:.1f} mm from where it was.",
+    "registered": lambda e: f"The head is registered ({e.kind}).",
+    "quick_registration": lambda _: "A later session of the day: a quick registration against the first.",
     "aimed": lambda e: f"On target after {e.moves} moves by the numbers.",
     "aimed_again": lambda e: f"On target again after {e.moves} moves.",
     "armed": lambda _: "Armed.",

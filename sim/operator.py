@@ -17,6 +17,7 @@ from clients.link import BadChairFile, BadEndpoint, CommandRefused, Link, NoAnsw
 from sim.__main__ import main as run
 from sim.operator_aim import CannotAim, aim
 from sim.operator_hands import Hands, RoomSaysNo
+from sim.operator_registration import HeadRegistration, NotRegistered, Refusal
 from sim.operator_threshold import SearchFailed, ThresholdSearch
 from sim.operator_view import View
 from sim.room_files import SOCKET
@@ -26,8 +27,6 @@ OK, FAILED, INTERRUPTED = 0, 1, 130
 NAME = "simulated operator"
 KEEP_LEASE_S, LOOK_S, SILENT_S = 1.0, 0.2, 3.0
 DAEMON_S, DEVICES_S, STOP_TEST_S, ARM_S, GATE_S, STILL_S, TELL_S = 30.0, 60.0, 40.0, 25.0, 30.0, 60.0, 3.0
-LANDMARKS, TOUCHES, TOUCH_TRIES = ("NAS", "LPA", "RPA"), 2, 6
-SWEEP_S, SWEEP_POINTS, SWEEPS = 9.0, 150, 3
 SLIP_MM, SLIP_MS, SLIP_AFTER_BURSTS = 8.0, 60.0, 4
 ASK_AGAIN = 5
 PROCEDURES, MT_PULSES = ("pest", "bayes", "relative_frequency"), 60
@@ -36,6 +35,20 @@ DAY_REASONS = ("MIN_GAP", "DAY_", "ROLLING_")  # a session that comes too early 
 
 class SessionFailed(Exception):
     """The day did not go as planned: one line that says why."""
+
+
+FAILURES = (
+    SessionFailed,
+    SearchFailed,
+    NotRegistered,
+    CannotAim,
+    RoomSaysNo,
+    NoPlan,
+    BadChairFile,
+    BadEndpoint,
+    CommandRefused,
+    NoAnswer,
+)
 
 
 def say(event: str, **facts: object) -> None:
@@ -71,6 +84,19 @@ class Operator:
         twitched = self._hands.do("watch_thumb").get("twitched")
         return twitched if isinstance(twitched, bool) else None
 
+    def attempt(self, method: str, seconds: float, **params: object) -> object | Refusal:
+        """A command that changes something, and the screen after it; or what the daemon has against it."""
+        for _ in range(ASK_AGAIN):
+            try:
+                result = self._link.call(method, seconds, **params)
+            except CommandRefused as refused:
+                if refused.error.code == "STALE_STATE":
+                    continue
+                return Refusal(code=refused.error.code, message=refused.error.message)
+            self._catch_up(getattr(result, "state_rev", 0))
+            return result
+        raise SessionFailed(f"{method} was refused {ASK_AGAIN} times, because the state kept changing")
+
     def command(self, method: str, seconds: float, **params: object) -> None:
         """Asked again where the state had just moved on."""
         for _ in range(ASK_AGAIN):
@@ -92,8 +118,7 @@ class Operator:
             raise SessionFailed(f"no session is allowed now: {', '.join(dose.reasons)}; a start is allowed from {dose.earliest_utc}")
         self._devices()
         self._test_hardware_stop()
-        if self._step() == "register":
-            self._register()
+        HeadRegistration(self, self._hands, say).make_it_stand()
         if dose.allowed_now:
             self._treat()
         else:
@@ -152,57 +177,6 @@ class Operator:
             over.set()
             colleague.join()
         say("hardware_stop_tested")
-
-    def _register(self) -> None:
-        for landmark in LANDMARKS:
-            self._touch(landmark)
-        for _ in range(SWEEPS):
-            if self._sweep():
-                self._hands.do("park", tool="pointer")
-                return
-        raise SessionFailed(f"the registration was refused {SWEEPS} times")
-
-    def _touch(self, landmark: str) -> None:
-        """Twice; both again where they are too far apart."""
-        for _ in range(TOUCH_TRIES):
-            self._hands.do("touch", landmark=landmark)
-            try:
-                touch = self._link.call("touch_landmark", 15.0, landmark=landmark)
-            except CommandRefused as refused:
-                if refused.error.code != "TOUCH_REFUSED":
-                    raise
-                say("touch_refused", landmark=landmark, why=refused.error.message)
-                continue
-            say("touch", landmark=landmark, touches=touch.touches, spread_mm=touch.spread_mm, apart_mm=touch.apart_mm)
-            if touch.touches >= TOUCHES:
-                return
-        raise SessionFailed(f"{landmark} could not be touched {TOUCHES} times alike in {TOUCH_TRIES} tries")
-
-    def _sweep(self) -> bool:
-        """One registration from start to verdict; False if it was refused."""
-        self._hands.do("pointer_to_scalp")
-        self._do("start_sweep")
-        for _ in range(SWEEPS):
-            self._hands.do("sweep", seconds=SWEEP_S)
-            if self.until(lambda: (seen := self.view.registration) is not None and seen.sweep_points >= SWEEP_POINTS, 1.0):
-                break
-        try:
-            result = self._link.call("end_sweep", 30.0).registration
-            say(
-                "registration",
-                verdict=result.verdict,
-                points=result.sweep_points,
-                surface_rms_mm=result.surface_rms_mm,
-                expected_error_mm=result.expected_error_mm,
-                reasons=result.reasons,
-            )
-            self._do("accept_registration")
-        except CommandRefused as refused:
-            if refused.error.code != "REGISTRATION_REFUSED":
-                raise
-            say("registration_refused", why=refused.error.message)
-            return False
-        return True
 
     # ---- treatment ------------------------------------------------------------------------------------------------------
 
@@ -368,7 +342,7 @@ def main(given: argparse.Namespace) -> int:
                 operator.day(_plan(given.config, given.protocol), given.sessions, given.wait)
             else:
                 operator.find_threshold(given.patient, given.threshold, given.evidence, given.wait)
-    except (SessionFailed, SearchFailed, CannotAim, RoomSaysNo, NoPlan, BadChairFile, BadEndpoint, CommandRefused, NoAnswer) as error:
+    except FAILURES as error:
         say("failed", why=str(error))
         print(f"operator: {error}", file=sys.stderr)
         return FAILED

@@ -71,10 +71,25 @@ class ToolsSeen(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[ToolSeen, ...]
 
 
+class CheckSeen(msgspec.Struct, frozen=True, kw_only=True):
+    passed: bool
+    slipped: bool
+    missing: tuple[str, ...]
+    distances_mm: dict[str, float]
+
+
 class RegistrationSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """`asks`: what the screen asks for next."""
+
     phase: str
+    kind: str
+    asks: str | None
+    touches: dict[str, int]
+    next_landmark: str | None
     sweep_points: int
     sweep_wanted: int
+    wanted_zone: str | None
+    check: CheckSeen | None
 
 
 class SearchSeen(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,6 +44,7 @@ class FiringLine:
         own = {
             "exposed_ns": self.now_ns - 10 * MS,
             "registration_expires_ns": self.now_ns + S,
+            "check_expires_ns": self.now_ns + S,
             "calibration_expires_ns": self.now_ns + S,
             "stim": self.driver.report,
             "prepared": self.driver.prepared,

@@ -39,6 +39,8 @@ GOOD = View(
     flagged=False,
     max_fit_rms_mm=0.35,
     registration_expires_ns=NOW + SECOND,
+    check_expires_ns=NOW + SECOND,
+    reference_holds=True,
     calibration_expires_ns=NOW + SECOND,
     on_target=OnTarget(machine=Hysteresis(on=True), published=True),
     stim=STIM,

@@ -106,6 +106,19 @@ class Device:
     def feed(self, _data: bytes, now_ns: int) -> Step[StimEvent]:
         return self._step(now_ns)
 
+    def may_keep_alive(self, _until_ns: int) -> None:
+        pass
+
+    def start_is_due(self, _at_ns: int) -> None:
+        pass
+
+    def least_gap_s(self, _settings: TrainSettings) -> float:
+        return 0.0
+
+    @property
+    def estimates(self) -> bool:
+        return False
+
     def can(self, _settings: TrainSettings) -> tuple[str, ...]:
         return ()
 
@@ -283,6 +296,8 @@ class Chair:
             flagged=False,
             max_fit_rms_mm=0.3,
             registration_expires_ns=now_ns + 1,
+            check_expires_ns=now_ns + 1,
+            reference_holds=True,
             calibration_expires_ns=now_ns + 1,
             on_target=OnTarget(machine=Hysteresis(on=self.on_target), published=self.on_target),
             stim=firing.driver.report,

@@ -136,6 +136,7 @@ class Bench:
         own = {
             "exposed_ns": now_ns - 10 * MS,
             "registration_expires_ns": now_ns + S,
+            "check_expires_ns": now_ns + S,
             "calibration_expires_ns": now_ns + S,
             "stim": msgspec.structs.replace(STIM, received_ns=now_ns, state=state, amplitude_pct_mso=amplitude),
             "prepared": self.device.prepared,

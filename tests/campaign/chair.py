@@ -107,4 +107,6 @@ def quick_aim(config: Config) -> Aim:
         target_in_mri_mm=(x, y, z),
         limits=QUICK_DWELL,
         registration_expires_ns=FAR_NS,
+        check_expires_ns=FAR_NS,
+        reference_holds=True,
     )

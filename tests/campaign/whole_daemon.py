@@ -38,6 +38,8 @@ def aim_at(frame: FrameNews, config: Config) -> Aim | None:
         target_in_mri_mm=(x, y, z),
         limits=DEFAULT_LIMITS,
         registration_expires_ns=FAR_NS,
+        check_expires_ns=FAR_NS,
+        reference_holds=True,
     )
 
 

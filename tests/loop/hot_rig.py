@@ -262,6 +262,8 @@ class HotRig:
                 target_in_mri_mm=target.carry((0.0, 0.0, DEEP_MM)),
                 limits=limits,
                 registration_expires_ns=now_ns + valid_ns,
+                check_expires_ns=now_ns + valid_ns,
+                reference_holds=True,
             )
         )
 

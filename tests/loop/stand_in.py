@@ -136,6 +136,8 @@ class StandIn:
             target_in_mri_mm=(x, y, z),
             limits=DEFAULT_LIMITS,
             registration_expires_ns=FAR_NS,
+            check_expires_ns=FAR_NS,
+            reference_holds=True,
         )
         return self.orders.send(aim)
 

@@ -4,7 +4,7 @@ import math
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyigtl.messages import TransformMessage as PyTransform
 
@@ -65,6 +65,7 @@ def test_what_is_written_is_read(
     assert message.metadata == (metadata if version > 1 else {})
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(NAMES, COLUMNS), min_size=1, max_size=5), st.integers(1, 80))
 def test_any_split_of_the_stream_reads_alike_with_other_messages_between(sent: list[tuple[str, tuple[float, ...]]], pieces: int) -> None:
     image = HEADER.pack(1, b"IMAGE", b"probe", 0, 0, 70000, 0) + bytes(70000)

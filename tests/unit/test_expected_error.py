@@ -3,10 +3,12 @@ import pytest
 
 from calibration.expected_error import (
     PRIOR_LANDMARK_ERROR_MM,
+    ErrorPart,
+    Part,
     PoseCovariance,
     assumed_landmark_error_mm,
     landmark_target_error_mm,
-    with_unmodelled_mm,
+    total_mm,
 )
 from calibration.frames import apply_rigid
 from calibration.rigid_fit import fit_rigid
@@ -41,9 +43,9 @@ def test_a_large_residual_raises_it() -> None:
     assert assumed_landmark_error_mm(3.0, 4) == pytest.approx(3.0 * np.sqrt(2.0))
 
 
-def test_what_people_are_shown_is_never_less_than_what_no_residual_shows() -> None:
-    assert with_unmodelled_mm(0.0) == 1.5
-    assert with_unmodelled_mm(2.0) == 2.5
+def test_independent_parts_add_in_quadrature() -> None:
+    assert total_mm(()) == 0.0
+    assert total_mm((ErrorPart(Part.UNMODELLED, 1.5), ErrorPart(Part.SLIP, 2.0))) == pytest.approx(2.5)
 
 
 def test_an_uncertain_turn_moves_points_by_their_lever() -> None:

@@ -45,6 +45,9 @@ BROKEN: list[tuple[Veto, View]] = [
     (Veto.TRACKER_QUALITY, but(fit_rms_mm=math.nan)),
     (Veto.TRACKER_QUALITY, but(flagged=True)),
     (Veto.REGISTRATION_EXPIRED, but(registration_expires_ns=NOW)),
+    (Veto.REFERENCE_SLIPPED, but(reference_holds=False)),
+    (Veto.CHECK_DUE, but(check_expires_ns=NOW)),
+    (Veto.CHECK_DUE, but(check_expires_ns=None)),
     (Veto.CALIBRATION_INVALID, but(calibration_expires_ns=NOW)),
     (Veto.CALIBRATION_INVALID, but(calibration_expires_ns=None)),
     (Veto.OFF_TARGET, but(on_target=OFF)),
@@ -100,6 +103,8 @@ NO_TRACKER = {
     "fit_rms_mm": None,
     "flagged": True,
     "registration_expires_ns": None,
+    "check_expires_ns": None,
+    "reference_holds": False,
     "calibration_expires_ns": None,
     "on_target": OFF,
 }
@@ -137,6 +142,19 @@ def test_gate_says_that_nothing_is_registered() -> None:
     assert vetoes(but(registration_expires_ns=None), NOW) == (Veto.NOT_REGISTERED, Veto.REGISTRATION_EXPIRED)
 
 
+def test_a_head_check_that_runs_out_lets_the_running_train_end() -> None:
+    assert Veto.CHECK_DUE in vetoes(but(check_expires_ns=NOW), NOW)
+    assert Veto.CHECK_DUE not in RUN_RULES
+    assert vetoes(but(reference_holds=False), NOW, RUN_RULES) == (Veto.REFERENCE_SLIPPED,)
+
+
+def test_an_unregistered_head_is_not_called_slipped_too() -> None:
+    told = reasons(vetoes(View(), NOW), (), in_session=True)
+    assert Veto.NOT_REGISTERED in {line.code for line in told}
+    assert not {Veto.REFERENCE_SLIPPED, Veto.CHECK_DUE} & {line.code for line in told}
+    assert [line.code for line in reasons((Veto.REFERENCE_SLIPPED,), (), in_session=True)] == [Veto.REFERENCE_SLIPPED]
+
+
 def test_an_empty_view_closes_on_every_rule_but_the_gap() -> None:
     assert set(vetoes(View(), NOW)) == set(Veto)
 
@@ -172,7 +190,8 @@ def test_any_missing_knowledge_refuses(name: str) -> None:
 
 
 def test_only_a_hold_keeps_the_arm() -> None:
-    kept = {Veto.TRACKER_SILENT, Veto.POSE_STALE, Veto.REGISTRATION_EXPIRED, Veto.OFF_TARGET, Veto.OPERATOR_ABSENT, Veto.COIL_HOT}
+    kept = {Veto.TRACKER_SILENT, Veto.POSE_STALE, Veto.REGISTRATION_EXPIRED, Veto.REFERENCE_SLIPPED}
+    kept |= {Veto.OFF_TARGET, Veto.OPERATOR_ABSENT, Veto.COIL_HOT}
     assert kept == HOLDS
 
 

@@ -35,6 +35,8 @@ class FiringLine:
             flagged=False,
             max_fit_rms_mm=0.5,
             registration_expires_ns=now_ns + 10**12,
+            check_expires_ns=now_ns + 10**12,
+            reference_holds=True,
             calibration_expires_ns=now_ns + 10**12,
             on_target=OnTarget(machine=Hysteresis(on=True), published=True),
             stim=self.firing.driver.report,

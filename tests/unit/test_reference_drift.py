@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from calibration.frames import apply_rigid, rigid_matrix, rotation_from_vector
-from calibration.reference_drift import Drift, reference_drift
+from calibration.reference_drift import Drift, drift_trend_mm_per_h, reference_drift
 
 REGISTERED = np.array([(0.0, 82.0, -42.0), (-78.0, -18.0, -44.0), (78.0, -18.0, -44.0)])
 
@@ -52,3 +52,21 @@ def test_touches_that_cannot_be_paired_are_refused() -> None:
         reference_drift(REGISTERED, REGISTERED[:2])
     with pytest.raises(ValueError, match="0 touches"):
         reference_drift(REGISTERED[:0], REGISTERED[:0])
+
+
+def test_the_slip_at_a_place_grows_with_its_lever() -> None:
+    turned = apply_rigid(rigid_matrix(rotation_from_vector((0.0, 0.0, math.radians(2.0))), np.zeros(3)), REGISTERED)
+    slip = reference_drift(REGISTERED, turned).slip
+    assert slip is not None
+    assert slip.moves_mm((0.0, 0.0, 50.0)) == pytest.approx(0.0, abs=1e-9)
+    assert slip.moves_mm((100.0, 0.0, 0.0)) == pytest.approx(2.0 * 100.0 * math.sin(math.radians(1.0)))
+
+
+def test_a_steady_creep_is_told_in_mm_per_hour() -> None:
+    times_s = [600.0 * k for k in range(8)]
+    assert drift_trend_mm_per_h(times_s, [(0.0, 0.1 * k, 0.0) for k in range(8)]) == pytest.approx(0.6)
+
+
+def test_touches_within_ten_minutes_or_too_few_are_no_trend() -> None:
+    assert drift_trend_mm_per_h([0.0, 100.0, 200.0, 599.0], [(float(k), 0.0, 0.0) for k in range(4)]) is None
+    assert drift_trend_mm_per_h([0.0, 1000.0, 2000.0], [(float(k), 0.0, 0.0) for k in range(3)]) is None

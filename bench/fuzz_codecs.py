@@ -224,7 +224,7 @@ def _ndi() -> Codecs:
     def clock() -> int:
         return now_ns
 
-    camera = Camera(Device(SlowMotion(ROOM_BODIES), 200, clock, latency_ms=3.0))
+    camera = Camera(Device(SlowMotion(ROOM_BODIES), 200, clock, latency_ms=3.0), clock)
     replies = []
     for line in lines:
         now_ns += 5_000_000

@@ -660,3 +660,75 @@ def test_every_line_that_goes_out_can_be_read() -> None:
     line.stop()
     decode: Callable[[str], object] = decode_command
     assert all(decode(text) for _, text in line.sent if text.startswith("atmsd/1"))
+
+
+# ---- proofs ---------------------------------------------------------------------------------------------------------
+
+
+def test_of_two_statuses_in_the_wrong_order_the_newer_one_stands() -> None:
+    line = ready()
+    armed = last_status(line)
+    line.box.press_stop(line.now_ns)
+    _, disarmed = line.box.take(line.now_ns)[-1]
+    line.say(disarmed, encode(armed))
+    line.run(1)
+    assert line.driver.report.enabled is False
+
+
+def test_a_status_of_the_conversation_before_proves_nothing() -> None:
+    line = BoxLine()
+    line.connect()
+    before = replace(last_status(line), heard=1)
+    line.take(line.driver.disconnected(line.now_ns))
+    line.faults.deaf = True
+    line.take(line.driver.connected(line.now_ns))
+    line.say(encode(before))
+    seen = len(line.all(Secured))
+    line.run(500)
+    assert len(line.all(Secured)) == seen
+
+
+def test_a_status_from_before_the_stop_does_not_confirm_it() -> None:
+    line = BoxLine()
+    line.connect()
+    line.prepare()
+    line.faults.late_ms = 100
+    line.run(430)
+    line.take(line.driver.enable(line.now_ns))
+    asked_ns = line.now_ns
+    assert line.stop().at_ns >= asked_ns + 100 * MS
+
+
+def test_a_box_that_is_disarmed_but_still_gives_pulses_confirms_nothing() -> None:
+    line = ready()
+    line.take(line.driver.stop(line.now_ns))
+    going_on = replace(last_status(line), armed=False, running=True)
+    line.faults.silent = True
+    line.say(encode(going_on))
+    line.run(50)
+    assert not line.all(Disabled)
+
+
+def test_nothing_is_armed_while_the_daemon_is_not_heard() -> None:
+    line = BoxLine()
+    line.connect()
+    line.prepare()
+    line.daemon_beats = False
+    line.run(400)
+    (refused,) = (event for event in line.take(line.driver.enable(line.now_ns)) if isinstance(event, StimFault))
+    assert "daemon was not heard" in refused.what
+    assert "arm" not in line.verbs()
+
+
+def test_receipts_of_a_box_that_has_started_anew_count_from_one_again() -> None:
+    line = ready()
+    line.fire()
+    line.box.restart(line.now_ns)
+    line.next(Secured)
+    line.run(200)
+    line.take(line.driver.acknowledge(line.now_ns))
+    assert line.prepare().mismatches == ()
+    line.enable()
+    line.fire()
+    line.run(500)
+    assert line.asked == line.pulses == 2 * TRAIN.pulses

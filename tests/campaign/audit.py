@@ -11,6 +11,7 @@ from pathlib import Path
 
 from daemon.ledger import CloseState, Intent, IntentMade, ReceiptTaken, Row, SessionClosed, SessionOpened
 from daemon.ledger_store import Ledger
+from daemon.purpose import Pacing
 from tests.campaign import chair
 from tests.campaign.family import MAGVENTURE, MS, Family
 
@@ -89,6 +90,14 @@ def true_trains(truth: Path, family: Family = MAGVENTURE) -> tuple[list[TrueTrai
     return trains, charges[-1] if charges else None
 
 
+def joined(first: TrueTrain, then: TrueTrain) -> TrueTrain:
+    return TrueTrain(
+        number=first.number,
+        pulses_ns=(*first.pulses_ns, *then.pulses_ns),
+        amplitudes_pct=first.amplitudes_pct | then.amplitudes_pct,
+    )
+
+
 class Audit:
     """One look at a chair's record beside the truth."""
 
@@ -121,11 +130,12 @@ class Audit:
         self._orphans = []
         for train in self._trains:
             before = [index for index, each in enumerate(granted) if each.row.mono_ns <= train.first_ns]
-            if not before or granted[before[-1]].truth is not None:
+            each = granted[before[-1]] if before else None
+            if each is None or (each.truth is not None and self._family.pacing is not Pacing.BURST):
                 self._orphans.append(train)
                 continue
-            each = granted[before[-1]]
-            granted[before[-1]] = Granted(intent=each.intent, row=each.row, patient=each.patient, truth=train)
+            whole = train if each.truth is None else joined(each.truth, train)  # a host that was late has left bursts out between
+            granted[before[-1]] = Granted(intent=each.intent, row=each.row, patient=each.patient, truth=whole)
         return granted
 
     # ---- what must hold ---------------------------------------------------------------------------------------------

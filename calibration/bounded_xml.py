@@ -35,7 +35,7 @@ class Element:
 
 
 def parse_xml(text: str) -> Element:
-    """The root element. Raises XmlError for what is not well-formed, too large or too deep, or declares entities or a document type's rules."""
+    """The root element. Raises XmlError for what is not well-formed, too large, too deep, or declares entities or rules of its own."""
     content = text.encode("utf-8", "surrogatepass")
     if len(content) > MOST_BYTES:
         raise XmlError(f"it is longer than {MOST_BYTES >> 20} MB")

@@ -27,6 +27,8 @@ from calibration.target_files_values import TargetFile, TargetFormat
 
 MOST_BYTES: Final = 2**25  # a Brainsight export with the EMG of five thousand pulses takes 20 MB
 BRAINSIGHT_KEYS: Final = ("# Version:", "# Coordinate system:", "# Created by:", "# Target Name\t", "# Sample Name\t")
+MOST_LINES: Final = 100_000  # ten sessions of 1800 pulses, each with its row, are a fifth of it
+LONGEST_LINE: Final = 2**20  # a row with the EMG of one pulse takes a tenth
 HEAD_CHARACTERS: Final = 2**14  # within which a format tells itself
 JSON_HALLMARKS: Final = (
     ("TargetMarkers", TargetFormat.ANT_MRK),
@@ -73,6 +75,7 @@ def read_targets(
         return _read_xml(text, shown, source)
     if text.lstrip().startswith(("{", "[")):
         return _read_json(text, shown, source)
+    _refuse_endless(text, shown)
     file_format = _text_format(text)
     if file_format is None:
         raise refusal("unknown_format", f"it begins with {quoted(text)}, as no known file of targets does", shown)
@@ -94,6 +97,14 @@ def _text(content: bytes, shown: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise refusal("not_utf8", f"byte {error.start} is not UTF-8", shown) from error
+
+
+def _refuse_endless(text: str, shown: str) -> None:
+    lines = text.split("\n")
+    if len(lines) > MOST_LINES:
+        raise refusal("too_large", f"it has {len(lines)} lines, more than {MOST_LINES}", shown)
+    if (longest := max(map(len, lines))) > LONGEST_LINE:
+        raise refusal("too_large", f"a line is {longest} characters long, more than {LONGEST_LINE}", shown)
 
 
 def _sidecar(given: Path | bytes, coordsystem: Path | Sidecar | None) -> Sidecar | None:

@@ -71,7 +71,10 @@ def is_markers_table(text: str) -> bool:
 
 
 def find_coordinate_system(markers: Path) -> Path | None:
-    """The `*_coordsystem.json` beside a `*_markers.tsv` whose parts of the name all stand in its own, the closest. None where none or two do."""
+    """The `*_coordsystem.json` beside a `*_markers.tsv` all of whose name's parts stand in the table's, the closest.
+
+    None where there is none, or two are as close.
+    """
     own = _parts(markers.name, "_markers.tsv")
     beside = markers.parent.glob("*_coordsystem.json") if own is not None else ()
     fitting = [(len(parts), path) for path in beside if (parts := _parts(path.name, "_coordsystem.json")) and own and parts <= own]

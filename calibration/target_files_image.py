@@ -55,16 +55,22 @@ def has_numbers(image: SourceImage, numbers: NiftiNumbers) -> bool:
     if image.header is None:
         return bool(np.abs(_affine_of(numbers) - image.mri_from_voxel).max() <= SAME_NUMBER)
     header = image.header
-    found = np.array((*header.quatern, *header.qoffset, *header.pixdim))
-    return bool(np.abs(found - (*numbers.quatern, *numbers.qoffset, *numbers.pixdim)).max() <= SAME_NUMBER)
+    if _handedness(header.pixdim[0]) != _handedness(numbers.pixdim[0]):
+        return False
+    found = np.array((*header.quatern, *header.qoffset, *header.pixdim[1:]))
+    return bool(np.abs(found - (*numbers.quatern, *numbers.qoffset, *numbers.pixdim[1:])).max() <= SAME_NUMBER)
+
+
+def _handedness(pixdim0: float) -> float:
+    """nifti1.h: 0 means 1."""
+    return -1.0 if pixdim0 < 0 else 1.0
 
 
 def _affine_of(numbers: NiftiNumbers) -> FloatArray:
     """The qform as nifti1.h defines it: rotation of the quaternion, columns scaled by the voxel sizes, the third by the handedness too."""
-    handedness = -1.0 if numbers.pixdim[0] < 0 else 1.0
     b, c, d = numbers.quatern
     w = max(0.0, 1.0 - b * b - c * c - d * d) ** 0.5
-    scales = (numbers.pixdim[1], numbers.pixdim[2], handedness * numbers.pixdim[3])
+    scales = (numbers.pixdim[1], numbers.pixdim[2], _handedness(numbers.pixdim[0]) * numbers.pixdim[3])
     return rigid_matrix(rotation_from_quaternion((w, b, c, d)) * scales, np.array(numbers.qoffset))
 
 

@@ -3,6 +3,7 @@
 A number passes here or the whole file is refused; what a format means is not decided here.
 """
 
+import collections
 import hashlib
 import itertools
 import re
@@ -175,7 +176,8 @@ def lines_of(text: str) -> list[str]:
 
 def columns_of(names: Sequence[str], needed: Sequence[str], refuse: Callable[[str], TargetFileError]) -> Mapping[str, int]:
     """Where each column stands. Raises what `refuse` makes of a needed name that is missing or stands twice."""
+    counts = collections.Counter(names)
     for name in needed:
-        if (count := sum(name == other for other in names)) != 1:
-            raise refuse(f"column {name!r} stands there {count} times")
+        if counts[name] != 1:
+            raise refuse(f"column {quoted(name)} stands there {counts[name]} times")
     return {name: index for index, name in reversed(list(enumerate(names)))}

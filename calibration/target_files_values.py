@@ -180,5 +180,6 @@ SKIP_TEXTS: Final[Mapping[str, str]] = {
     "not_two_points": "a line needs two defined points",
     "unsupported_type": "it is neither points nor a line",
     "unknown_row_type": "its row type is not known",
+    "not_in_format": "the format cannot hold it",
     "template_space_needs_transform": "only template coordinates: they need a transform into the T1",
 }

@@ -111,12 +111,14 @@ def _mount() -> None:
     from daemon.plan_cli import app as plan  # noqa: PLC0415
     from daemon.protocol_cli import app as protocol  # noqa: PLC0415
     from daemon.sign_cli import sign_file  # noqa: PLC0415
+    from daemon.targets_cli import app as targets  # noqa: PLC0415
 
     ledger_people_cli.register(ledger)
     ledger_backup_cli.register(ledger)
     app.command("sign")(sign_file)
     app.add_typer(ledger, name="ledger", help="The dose record.")
     app.add_typer(plan, name="plan", help="Plans: make, show, verify.")
+    app.add_typer(targets, name="targets", help="Target files of other programs: show, convert.")
     app.add_typer(protocol, name="protocol", help="Protocols and courses: what may be used here, and the exact schedule.")
     for name, text in (
         ("demo", "The whole room in one command, simulated."),

@@ -28,8 +28,8 @@ SAMPLES = Path(__file__).parent / "data" / "targets"
 SIDECAR = Sidecar(name="coordsystem.json", content=(SAMPLES / "sub-01_task-tms_coordsystem.json").read_bytes())
 TOKENS = tuple(
     b"NaN|nan|-inf|1e999|-1e308|(null)|n/a|None|\t|\n|\r\n|\r|,|;|\"|'|<|>|&x;|&#0;|{|}|[|]|:|#|# |\x00|\xff|\xef\xbb\xbf|\xc0\x80|"
-    b"400.0001|99999999999999999999|0x10|1_0|1,5|true|null|MNI152NLin2009cAsym|LPS|RAS|World|set=\"false\"|\xe2\x80\xa8|"
-    b"<!DOCTYPE a [<!ENTITY x \"y\">]>|[[[[[[[[|{\"a\":{\"a\":|\xd9\xa1".split(b"|")
+    b'400.0001|99999999999999999999|0x10|1_0|1,5|true|null|MNI152NLin2009cAsym|LPS|RAS|World|set="false"|\xe2\x80\xa8|'
+    b'<!DOCTYPE a [<!ENTITY x "y">]>|[[[[[[[[|{"a":{"a":|\xd9\xa1'.split(b"|")
 )
 
 
@@ -147,7 +147,10 @@ def _hostile_matlab() -> Iterator[tuple[str, bytes]]:
     yield "mat 7.3", b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\0" * 384 + b"\x89HDF\r\n\x1a\n"
     yield "mat hdf5", b"\x89HDF\r\n\x1a\n" + b"\0" * 1000
     yield "mat cell of two thousand million", head + array(1, (2**31 - 1, 2**31 - 1))
-    yield "mat struct of two thousand million", head + array(2, (2**31 - 1, 1), part(5, (8).to_bytes(4, "little")), part(1, b"pos\0\0\0\0\0"))
+    yield (
+        "mat struct of two thousand million",
+        head + array(2, (2**31 - 1, 1), part(5, (8).to_bytes(4, "little")), part(1, b"pos\0\0\0\0\0")),
+    )
     yield "mat numbers of eight gigabytes", head + array(6, (2**30, 1), part(9, b"\0" * 8))
     yield "mat negative dimensions", head + array(6, (-1, -1), part(9, b"\0" * 8))
     yield "mat element of four gigabytes", head + b"\x0e\0\0\0\xff\xff\xff\xff"

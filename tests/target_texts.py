@@ -60,7 +60,11 @@ def localite_matrix(pose: np.ndarray, space: str = "RAS") -> str:
 
 
 def raw_matrix(matrix: np.ndarray) -> str:
-    return "<Matrix4D " + " ".join(f'data{i}{j}="{matrix[i, j]!r}"'.replace("np.float64(", "").replace(")", "") for i in range(4) for j in range(4)) + "/>"
+    return (
+        "<Matrix4D "
+        + " ".join(f'data{i}{j}="{matrix[i, j]!r}"'.replace("np.float64(", "").replace(")", "") for i in range(4) for j in range(4))
+        + "/>"
+    )
 
 
 def instrument_markers(*matrices: str, space: str | None = "RAS", is_set: str = "true") -> str:

@@ -46,21 +46,24 @@ def test_navinibs_says_which_targets_are_history_and_which_is_chosen() -> None:
     assert (target.group, target.is_chosen, target.extra) == (TargetGroup.HISTORICAL, True, {"color": "#fff"})
 
 
-@pytest.mark.parametrize(("fields", "code"), [
-    ({"coilToMRITransf": (POSE @ np.diag((1.0, 1, -1, 1))).tolist()}, "left_handed_axes"),
-    ({"coilToMRITransf": np.diag((1.01, 1, 1, 1)).tolist()}, "axes_not_orthonormal"),
-    ({"coilToMRITransf": np.vstack((POSE[:3], (0, 0, 1, 1))).tolist()}, "not_affine"),
-    ({"coilToMRITransf": [[1, 2], [3, 4]]}, "unreadable_target_file"),
-    ({"coilToMRITransf": "here"}, "unreadable_target_file"),
-    ({"targetCoord": [1, 2]}, "unreadable_target_file"),
-    ({"targetCoord": [1, 2, None]}, "unreadable_target_file"),
-    ({"targetCoord": [1, 2, "3"]}, "unreadable_target_file"),
-    ({"targetCoord": [1, 2, True]}, "unreadable_target_file"),
-    ({"targetCoord": [1, 2, 401]}, "coordinate_out_of_range"),
-    ({"targetCoord": [1, 2, float("nan")]}, "not_finite"),
-    ({"targetCoord": [1, 2, 10**400]}, "unreadable_target_file"),
-    ({"key": 7}, "unreadable_target_file"),
-])
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"coilToMRITransf": (POSE @ np.diag((1.0, 1, -1, 1))).tolist()}, "left_handed_axes"),
+        ({"coilToMRITransf": np.diag((1.01, 1, 1, 1)).tolist()}, "axes_not_orthonormal"),
+        ({"coilToMRITransf": np.vstack((POSE[:3], (0, 0, 1, 1))).tolist()}, "not_affine"),
+        ({"coilToMRITransf": [[1, 2], [3, 4]]}, "unreadable_target_file"),
+        ({"coilToMRITransf": "here"}, "unreadable_target_file"),
+        ({"targetCoord": [1, 2]}, "unreadable_target_file"),
+        ({"targetCoord": [1, 2, None]}, "unreadable_target_file"),
+        ({"targetCoord": [1, 2, "3"]}, "unreadable_target_file"),
+        ({"targetCoord": [1, 2, True]}, "unreadable_target_file"),
+        ({"targetCoord": [1, 2, 401]}, "coordinate_out_of_range"),
+        ({"targetCoord": [1, 2, float("nan")]}, "not_finite"),
+        ({"targetCoord": [1, 2, 10**400]}, "unreadable_target_file"),
+        ({"key": 7}, "unreadable_target_file"),
+    ],
+)
 def test_navinibs_numbers_are_checked(fields: dict[str, object], code: str) -> None:
     assert refused(navinibs(**fields)) == code
 
@@ -70,9 +73,19 @@ def test_an_empty_list_has_no_targets() -> None:
         assert refused(text) == "no_targets"
 
 
-@pytest.mark.parametrize("text", [
-    '{"targets": [', "{", "[1,", '{"a": 1, "a": 2}', "[" * 200_000, '{"a":' * 100_000, '{"markups": 1e}', '{"targets": [' + "9" * 5000 + "]}",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"targets": [',
+        "{",
+        "[1,",
+        '{"a": 1, "a": 2}',
+        "[" * 200_000,
+        '{"a":' * 100_000,
+        '{"markups": 1e}',
+        '{"targets": [' + "9" * 5000 + "]}",
+    ],
+)
 def test_broken_json_is_refused(text: str) -> None:
     assert refused(text) == "unreadable_target_file"
 
@@ -86,24 +99,29 @@ def test_json_beyond_8_mb_is_refused() -> None:
     assert refused('{"targets": ["' + "x" * 2**23 + '"]}') == "unreadable_target_file"
 
 
-@pytest.mark.parametrize(("system", "wanted"), [("LPS", (-1.0, -2.0, 3.0)), ("RAS", (1.0, 2.0, 3.0)), (0, (1.0, 2.0, 3.0)), (1, (-1.0, -2.0, 3.0))])
+@pytest.mark.parametrize(
+    ("system", "wanted"), [("LPS", (-1.0, -2.0, 3.0)), ("RAS", (1.0, 2.0, 3.0)), (0, (1.0, 2.0, 3.0)), (1, (-1.0, -2.0, 3.0))]
+)
 def test_slicer_points_come_in_ras_whatever_the_file_is_in(system: object, wanted: tuple[float, ...]) -> None:
     assert only(read(slicer(point(), coordinateSystem=system))).position_in_mri_mm == wanted
 
 
-@pytest.mark.parametrize(("fields", "code"), [
-    ({"coordinateSystem": None}, "missing_coordinate_space"),
-    ({"coordinateSystem": ""}, "missing_coordinate_space"),
-    ({"coordinateSystem": "IJK"}, "unsupported_coordinate_system"),
-    ({"coordinateSystem": 2}, "unsupported_coordinate_system"),
-    ({"coordinateSystem": "MNI152"}, "template_space_needs_transform"),
-    ({"coordinateUnits": "m"}, "bad_units"),
-    ({"coordinateUnits": ["cm", "UCUM", "centimeter"]}, "bad_units"),
-    ({"controlPoints": 5}, "unreadable_target_file"),
-    ({"controlPoints": [{"label": "x"}]}, "unreadable_target_file"),
-    ({"controlPoints": [{"position": [1, 2]}]}, "unreadable_target_file"),
-    ({"controlPoints": [{"position": [1, 2, 400.5]}]}, "coordinate_out_of_range"),
-])
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"coordinateSystem": None}, "missing_coordinate_space"),
+        ({"coordinateSystem": ""}, "missing_coordinate_space"),
+        ({"coordinateSystem": "IJK"}, "unsupported_coordinate_system"),
+        ({"coordinateSystem": 2}, "unsupported_coordinate_system"),
+        ({"coordinateSystem": "MNI152"}, "template_space_needs_transform"),
+        ({"coordinateUnits": "m"}, "bad_units"),
+        ({"coordinateUnits": ["cm", "UCUM", "centimeter"]}, "bad_units"),
+        ({"controlPoints": 5}, "unreadable_target_file"),
+        ({"controlPoints": [{"label": "x"}]}, "unreadable_target_file"),
+        ({"controlPoints": [{"position": [1, 2]}]}, "unreadable_target_file"),
+        ({"controlPoints": [{"position": [1, 2, 400.5]}]}, "coordinate_out_of_range"),
+    ],
+)
 def test_slicer_states_space_and_unit(fields: dict[str, object], code: str) -> None:
     assert refused(slicer(point(), **fields)) == code
 
@@ -137,16 +155,19 @@ def test_ant_pose_is_ours_already() -> None:
     assert is_pose(only(read(ant())), 1e-6)
 
 
-@pytest.mark.parametrize(("fields", "code"), [
-    ({"CoordinateSystem": "MNI"}, "template_space_needs_transform"),
-    ({"CoordinateSystem": "TRACKER"}, "unsupported_coordinate_system"),
-    ({"CoordinateSystem": ""}, "missing_coordinate_space"),
-    ({"PositionalUnit": "m"}, "bad_units"),
-    ({"PositionalUnit": ""}, "bad_units"),
-    ({"CoilAxesConvention": "brainsight"}, "unsupported_axes"),
-    ({"CoilAxesConvention": ""}, "unsupported_axes"),
-    ({"CoilPose": {"RigidTransformMatrix4x4": np.diag((1.0, 1, -1, 1)).tolist()}}, "left_handed_axes"),
-])
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"CoordinateSystem": "MNI"}, "template_space_needs_transform"),
+        ({"CoordinateSystem": "TRACKER"}, "unsupported_coordinate_system"),
+        ({"CoordinateSystem": ""}, "missing_coordinate_space"),
+        ({"PositionalUnit": "m"}, "bad_units"),
+        ({"PositionalUnit": ""}, "bad_units"),
+        ({"CoilAxesConvention": "brainsight"}, "unsupported_axes"),
+        ({"CoilAxesConvention": ""}, "unsupported_axes"),
+        ({"CoilPose": {"RigidTransformMatrix4x4": np.diag((1.0, 1, -1, 1)).tolist()}}, "left_handed_axes"),
+    ],
+)
 def test_ant_states_space_unit_and_axes(fields: dict[str, object], code: str) -> None:
     assert refused(ant(**fields)) == code
 
@@ -156,7 +177,9 @@ def test_ant_marker_without_a_coil_pose_is_skipped() -> None:
 
 
 def lying(shift_mm: float = 0.0) -> SourceImage:
-    return SourceImage(mri_from_voxel=np.array([[1.0, 0, 0, -96 + shift_mm], [0, 1, 0, -132], [0, 0, 1, -78], [0, 0, 0, 1]]), shape=(193, 229, 193))
+    return SourceImage(
+        mri_from_voxel=np.array([[1.0, 0, 0, -96 + shift_mm], [0, 1, 0, -132], [0, 0, 1, -78], [0, 0, 0, 1]]), shape=(193, 229, 193)
+    )
 
 
 def test_ant_knows_its_image_by_the_numbers_of_its_header() -> None:

@@ -22,6 +22,7 @@ SHAPE = (200, 240, 180)
 
 # SimNIBS, comma-separated
 
+
 def test_simnibs_gives_the_z_axis_first_and_then_y() -> None:
     target = only(read(COIL))
     assert is_pose(target, 1e-5)
@@ -37,7 +38,11 @@ def test_simnibs_rows_of_four_fields_are_points_whatever_their_type() -> None:
     file = read("CoilPos,1,2,3\nGeneric,4,5,6\nFiducial,7,8,9,Nz\nElectrode,1,1,1,2,2,2,Cz\nReferenceElectrode,3,3,3,Fz")
     assert {target.kind for target in file.targets} == {TargetKind.POINT}
     assert [(target.row_type, target.name) for target in file.targets] == [
-        ("CoilPos", ""), ("Generic", ""), ("Fiducial", "Nz"), ("Electrode", "Cz"), ("ReferenceElectrode", "Fz")
+        ("CoilPos", ""),
+        ("Generic", ""),
+        ("Fiducial", "Nz"),
+        ("Electrode", "Cz"),
+        ("ReferenceElectrode", "Fz"),
     ]
     assert [target.group for target in file.targets[2:4]] == [TargetGroup.FIDUCIAL, TargetGroup.ELECTRODE]
 
@@ -48,16 +53,19 @@ def test_simnibs_names_may_be_quoted_and_further_columns_are_kept() -> None:
     assert only(read(COIL.removesuffix(",4.0,spot"))).coil_distance_mm is None
 
 
-@pytest.mark.parametrize(("text", "code"), [
-    ("CoilPos,1,2,3,0,0,1,0,1", "unreadable_target_file"),
-    ("CoilPos,1,2,3,0,0,1,0,1,x,4,a", "unreadable_target_file"),
-    ("CoilPos,1,2,3,0,0,0,0,0,0,4,a", "axes_not_orthonormal"),
-    ("CoilPos,1,2,3,0,0,1,0,0,1,4,a", "axes_not_orthonormal"),
-    ("CoilPos,401,2,3,0,0,1,0,1,0,4,a", "coordinate_out_of_range"),
-    ("Generic,1,nan,3,a", "not_finite"),
-    ("Generic,1,2", "unreadable_target_file"),
-    ('Generic,1,2,3,"a', "unreadable_target_file"),
-])
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("CoilPos,1,2,3,0,0,1,0,1", "unreadable_target_file"),
+        ("CoilPos,1,2,3,0,0,1,0,1,x,4,a", "unreadable_target_file"),
+        ("CoilPos,1,2,3,0,0,0,0,0,0,4,a", "axes_not_orthonormal"),
+        ("CoilPos,1,2,3,0,0,1,0,0,1,4,a", "axes_not_orthonormal"),
+        ("CoilPos,401,2,3,0,0,1,0,1,0,4,a", "coordinate_out_of_range"),
+        ("Generic,1,nan,3,a", "not_finite"),
+        ("Generic,1,2", "unreadable_target_file"),
+        ('Generic,1,2,3,"a', "unreadable_target_file"),
+    ],
+)
 def test_simnibs_rows_are_checked(text: str, code: str) -> None:
     assert refused(text) == code
 
@@ -67,6 +75,7 @@ def test_simnibs_row_of_an_unknown_type_is_skipped() -> None:
 
 
 # SimNIBS, MATLAB
+
 
 def session(**variables: object) -> bytes:
     target = io.BytesIO()
@@ -81,7 +90,9 @@ def position(name: str = "spot", matsimnibs: object = POSE, **fields: object) ->
 def test_a_list_alone_is_read_like_a_session() -> None:
     alone = session(type="TMSLIST", fnamecoil="a.ccd", pos=position(distance=3.0, didt=2e6))
     assert (only(read(alone)).coil_file, only(read(alone)).didt_a_per_us, only(read(alone)).coil_distance_mm) == ("a.ccd", 2.0, 3.0)
-    whole = session(type="SESSION", fnamehead="ernie.msh", poslist={"type": "TMSLIST", "fnamecoil": "a.ccd", "pos": [position(), position("b")]})
+    whole = session(
+        type="SESSION", fnamehead="ernie.msh", poslist={"type": "TMSLIST", "fnamecoil": "a.ccd", "pos": [position(), position("b")]}
+    )
     assert [target.name for target in read(whole).targets] == ["spot", "b"]
     assert read(whole).image.named == "ernie.msh"
     assert is_pose(only(read(session(S={"type": "SESSION", "poslist": {"type": "TMSLIST", "pos": position()}}))), 1e-6)
@@ -97,15 +108,18 @@ def test_other_lists_of_a_session_are_skipped() -> None:
     assert [skip.reason for skip in read(session(poslist={"type": "TDCSLIST", "currents": [1.0]})).skipped] == ["not_tms"]
 
 
-@pytest.mark.parametrize(("variables", "code"), [
-    ({"other": 1.0}, "no_targets"),
-    ({"pos": []}, "no_targets"),
-    ({"pos": position(matsimnibs=np.eye(3))}, "not_affine"),
-    ({"pos": position(matsimnibs=np.stack((np.eye(4), np.eye(4)), axis=2))}, "not_affine"),
-    ({"pos": position(matsimnibs=np.full((4, 4), np.nan))}, "not_finite"),
-    ({"pos": position(matsimnibs=np.diag((1.0, 1, -1, 1)))}, "left_handed_axes"),
-    ({"pos": position(matsimnibs=POSE * 1j)}, "unreadable_target_file"),
-])
+@pytest.mark.parametrize(
+    ("variables", "code"),
+    [
+        ({"other": 1.0}, "no_targets"),
+        ({"pos": []}, "no_targets"),
+        ({"pos": position(matsimnibs=np.eye(3))}, "not_affine"),
+        ({"pos": position(matsimnibs=np.stack((np.eye(4), np.eye(4)), axis=2))}, "not_affine"),
+        ({"pos": position(matsimnibs=np.full((4, 4), np.nan))}, "not_finite"),
+        ({"pos": position(matsimnibs=np.diag((1.0, 1, -1, 1)))}, "left_handed_axes"),
+        ({"pos": position(matsimnibs=POSE * 1j)}, "unreadable_target_file"),
+    ],
+)
 def test_sessions_are_checked(variables: dict[str, object], code: str) -> None:
     assert refused(session(**variables)) == code
 
@@ -116,6 +130,7 @@ def test_matlab_7_3_is_refused_as_another_version() -> None:
 
 
 # InVesalius
+
 
 def world(pose: np.ndarray = POSE) -> dict[str, object]:
     theirs = to_axes(pose, CoilAxes.INVESALIUS)
@@ -166,10 +181,16 @@ def test_invesalius_world_columns_of_a_dicom_project_are_not_believed() -> None:
 
 def test_invesalius_kinds_of_markers() -> None:
     no_angles = dict.fromkeys(("alpha", "beta", "gamma"))
-    file = read(invesalius(
-        marker("NAI", marker_type=0, **no_angles), marker("lm", marker_type=1, **no_angles), marker("brain", marker_type=2),
-        marker("coil", marker_type=3, chosen=True), marker("pulse", marker_type=4), marker("odd", marker_type=3, **no_angles),
-    ))
+    file = read(
+        invesalius(
+            marker("NAI", marker_type=0, **no_angles),
+            marker("lm", marker_type=1, **no_angles),
+            marker("brain", marker_type=2),
+            marker("coil", marker_type=3, chosen=True),
+            marker("pulse", marker_type=4),
+            marker("odd", marker_type=3, **no_angles),
+        )
+    )
     assert [(t.name, t.kind, t.group, t.is_chosen) for t in file.targets] == [
         ("brain", TargetKind.POINT, TargetGroup.TARGET, False),
         ("coil", TargetKind.COIL_POSE, TargetGroup.TARGET, True),
@@ -212,9 +233,12 @@ def test_invesalius_lists_in_cells_stay_text() -> None:
 
 # NIBS-BIDS
 
+
 def sidecar(space: object = "IndividualMRI", units: object = "mm", **more: object) -> Sidecar:
     content = {"NIBSCoordinateSystem": space, "NIBSCoordinateUnits": units, **more}
-    return Sidecar(name="coordsystem.json", content=json.dumps({key: value for key, value in content.items() if value is not None}).encode())
+    return Sidecar(
+        name="coordsystem.json", content=json.dumps({key: value for key, value in content.items() if value is not None}).encode()
+    )
 
 
 def table(**cells: object) -> str:
@@ -256,21 +280,24 @@ def test_bids_units_scale_places_and_not_directions(unit: str, factor: float) ->
     assert target.cortex_in_mri_mm == pytest.approx((10, 20, 30))
 
 
-@pytest.mark.parametrize(("given", "code"), [
-    (sidecar("MNI152NLin6Asym"), "template_space_needs_transform"),
-    (sidecar("fsaverage"), "template_space_needs_transform"),
-    (sidecar("Talairach"), "template_space_needs_transform"),
-    (sidecar("ElektaNeuromag"), "unsupported_coordinate_system"),
-    (sidecar(None), "missing_coordinate_space"),
-    (sidecar("n/a"), "missing_coordinate_space"),
-    (sidecar(units=None), "bad_units"),
-    (sidecar(units="inch"), "bad_units"),
-    (sidecar(5), "unreadable_target_file"),
-    (Sidecar(name="c", content=b"{"), "unreadable_target_file"),
-    (Sidecar(name="c", content=b"\xff"), "unreadable_target_file"),
-    (Sidecar(name="c", content=b" " * (2**20 + 1)), "too_large"),
-    (None, "missing_coordinate_space"),
-])
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        (sidecar("MNI152NLin6Asym"), "template_space_needs_transform"),
+        (sidecar("fsaverage"), "template_space_needs_transform"),
+        (sidecar("Talairach"), "template_space_needs_transform"),
+        (sidecar("ElektaNeuromag"), "unsupported_coordinate_system"),
+        (sidecar(None), "missing_coordinate_space"),
+        (sidecar("n/a"), "missing_coordinate_space"),
+        (sidecar(units=None), "bad_units"),
+        (sidecar(units="inch"), "bad_units"),
+        (sidecar(5), "unreadable_target_file"),
+        (Sidecar(name="c", content=b"{"), "unreadable_target_file"),
+        (Sidecar(name="c", content=b"\xff"), "unreadable_target_file"),
+        (Sidecar(name="c", content=b" " * (2**20 + 1)), "too_large"),
+        (None, "missing_coordinate_space"),
+    ],
+)
 def test_bids_space_and_units_come_from_the_file_beside_it(given: Sidecar | None, code: str) -> None:
     assert refused(table(**elements()), coordsystem=given) == code
 
@@ -326,7 +353,10 @@ def test_bids_with_two_equally_close_coordinate_systems_picks_none(tmp_path) -> 
 
 # Slicer's fcsv
 
-FCSV = "# Markups fiducial file version = 4.11\n# CoordinateSystem = {}\n# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID\n{}"
+FCSV = (
+    "# Markups fiducial file version = 4.11\n# CoordinateSystem = {}\n"
+    "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID\n{}"
+)
 POINT = 'n0,1.0,2.0,3.0,0,0,0,1,1,1,0,"left, 1",,\n'
 
 
@@ -336,18 +366,21 @@ def test_fcsv_space_is_a_word_or_an_old_number(system: str, wanted: tuple[int, .
     assert (target.name, target.position_in_mri_mm) == ("left, 1", wanted)
 
 
-@pytest.mark.parametrize(("text", "code"), [
-    (FCSV.format("LPS", POINT).replace("# CoordinateSystem = LPS\n", ""), "missing_coordinate_space"),
-    (FCSV.format("", POINT), "missing_coordinate_space"),
-    (FCSV.format("2", POINT), "unsupported_coordinate_system"),
-    (FCSV.format("LPS", ""), "no_targets"),
-    (FCSV.format("LPS", "n0,1,2\n"), "unreadable_target_file"),
-    (FCSV.format("LPS", POINT).replace("id,x,y", "id,x,x"), "unreadable_target_file"),
-    (FCSV.format("LPS", POINT).partition("# columns")[0], "unreadable_target_file"),
-    (FCSV.format("LPS", POINT.replace("3.0", "-401")), "coordinate_out_of_range"),
-    (FCSV.format("LPS", POINT.replace("3.0", "NaN")), "not_finite"),
-    (FCSV.format("LPS", POINT.replace('1"', "1")), "unreadable_target_file"),
-])
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (FCSV.format("LPS", POINT).replace("# CoordinateSystem = LPS\n", ""), "missing_coordinate_space"),
+        (FCSV.format("", POINT), "missing_coordinate_space"),
+        (FCSV.format("2", POINT), "unsupported_coordinate_system"),
+        (FCSV.format("LPS", ""), "no_targets"),
+        (FCSV.format("LPS", "n0,1,2\n"), "unreadable_target_file"),
+        (FCSV.format("LPS", POINT).replace("id,x,y", "id,x,x"), "unreadable_target_file"),
+        (FCSV.format("LPS", POINT).partition("# columns")[0], "unreadable_target_file"),
+        (FCSV.format("LPS", POINT.replace("3.0", "-401")), "coordinate_out_of_range"),
+        (FCSV.format("LPS", POINT.replace("3.0", "NaN")), "not_finite"),
+        (FCSV.format("LPS", POINT.replace('1"', "1")), "unreadable_target_file"),
+    ],
+)
 def test_fcsv_is_checked(text: str, code: str) -> None:
     assert refused(text) == code
 

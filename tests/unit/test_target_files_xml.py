@@ -15,13 +15,16 @@ def test_axes_are_relabelled_from_the_right_and_space_from_the_left(space: str) 
     assert is_pose(only(read(trigger_markers(localite_matrix(POSE, space), space=space))), 1e-5)
 
 
-@pytest.mark.parametrize(("space", "code"), [
-    (None, "missing_coordinate_space"),
-    ("", "missing_coordinate_space"),
-    ("MNI", "template_space_needs_transform"),
-    ("SCANNER", "unsupported_coordinate_system"),
-    ("ras", "unsupported_coordinate_system"),
-])
+@pytest.mark.parametrize(
+    ("space", "code"),
+    [
+        (None, "missing_coordinate_space"),
+        ("", "missing_coordinate_space"),
+        ("MNI", "template_space_needs_transform"),
+        ("SCANNER", "unsupported_coordinate_system"),
+        ("ras", "unsupported_coordinate_system"),
+    ],
+)
 def test_the_space_must_be_stated_as_ras_or_lps(space: str | None, code: str) -> None:
     assert refused(instrument_markers(localite_matrix(POSE), space=space)) == code
 
@@ -74,9 +77,11 @@ def entry_targets(*parts: tuple[str, int, str, tuple[float, float, float]]) -> s
 
 
 def test_entries_and_targets_pair_by_index_and_not_by_order() -> None:
-    file = read(entry_targets(
-        ("Entry", 0, "a", (1, 2, 3)), ("Entry", 1, "b", (4, 5, 6)), ("Target", 1, "", (7, 8, 9)), ("Target", 0, "A", (10, 11, 12))
-    ))
+    file = read(
+        entry_targets(
+            ("Entry", 0, "a", (1, 2, 3)), ("Entry", 1, "b", (4, 5, 6)), ("Target", 1, "", (7, 8, 9)), ("Target", 0, "A", (10, 11, 12))
+        )
+    )
     assert [(each.name, each.entry_in_mri_mm, each.position_in_mri_mm) for each in file.targets] == [
         ("A", (-1, -2, 3), (-10, -11, 12)),
         ("b", (-4, -5, 6), (-7, -8, 9)),
@@ -110,21 +115,24 @@ def test_other_xml_is_no_file_of_targets() -> None:
     assert refused('<BaseMarkerList coordinateSpace="RAS"/>') == "unknown_format"
 
 
-@pytest.mark.parametrize("text", [
-    '<!DOCTYPE a [<!ENTITY x "y">]><stmp/>',
-    '<!DOCTYPE a [<!ELEMENT stmp ANY>]><stmp/>',
-    '<!DOCTYPE a SYSTEM "file:///etc/passwd"><stmp/>',
-    '<!DOCTYPE a PUBLIC "a" "b"><stmp/>',
-    '<!DOCTYPE a [<!ENTITY % p SYSTEM "file:///etc/passwd"> %p;]><stmp/>',
-    "<stmp>&x;</stmp>",
-    "<stmp",
-    "<stmp></stmpx>",
-    "<stmp/><stmp/>",
-    "<stmp a='1' a='2'/>",
-    "<stmp a='\x00'/>",
-    "<stmp>" + "<a>" * 40 + "</a>" * 40 + "</stmp>",
-    "<stmp>" + "<a/>" * 400_001 + "</stmp>",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<!DOCTYPE a [<!ENTITY x "y">]><stmp/>',
+        "<!DOCTYPE a [<!ELEMENT stmp ANY>]><stmp/>",
+        '<!DOCTYPE a SYSTEM "file:///etc/passwd"><stmp/>',
+        '<!DOCTYPE a PUBLIC "a" "b"><stmp/>',
+        '<!DOCTYPE a [<!ENTITY % p SYSTEM "file:///etc/passwd"> %p;]><stmp/>',
+        "<stmp>&x;</stmp>",
+        "<stmp",
+        "<stmp></stmpx>",
+        "<stmp/><stmp/>",
+        "<stmp a='1' a='2'/>",
+        "<stmp a='\x00'/>",
+        "<stmp>" + "<a>" * 40 + "</a>" * 40 + "</stmp>",
+        "<stmp>" + "<a/>" * 400_001 + "</stmp>",
+    ],
+)
 def test_xml_that_is_broken_or_brings_entities_is_refused(text: str) -> None:
     assert refused(text) == "unreadable_target_file"
 

@@ -29,7 +29,7 @@ class NotRigid(ValueError):
 
     def __init__(self, code: str, what: str, where: str) -> None:
         super().__init__(f"{where}: {what}. Export the pose again, or check which program and which axes wrote it.")
-        self.code = code
+        self.code, self.what = code, what
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,7 +193,7 @@ def nearest_rotation(rotation: FloatArray) -> FloatArray:
     return nearest
 
 
-def rigid_from_file(to: str, frm: str, matrix: ArrayLike, where: str) -> Transform:
+def rigid_from_file(to: str, frm: str, matrix: ArrayLike, where: str, tolerance: float = ORTHONORMAL_TOLERANCE) -> Transform:
     """A pose read from a file, checked and with its rotation replaced by the nearest proper one.
 
     `where` names file and entry for the message. Raises NotRigid with code `not_finite`, `not_affine` (shape, or a bottom
@@ -209,7 +209,7 @@ def rigid_from_file(to: str, frm: str, matrix: ArrayLike, where: str) -> Transfo
     if np.linalg.det(rotation) < 0.0:
         raise NotRigid("left_handed_axes", "the axes are left-handed (mirrored)", where)
     deviation = float(np.abs(rotation.T @ rotation - np.eye(3)).max())
-    if not deviation <= ORTHONORMAL_TOLERANCE:
+    if not deviation <= tolerance:
         raise NotRigid("axes_not_orthonormal", f"the axes are not of length 1 at right angles (off by {deviation:.4f})", where)
     given[:3, :3] = nearest_rotation(rotation)
     return Transform(to, frm, given)

@@ -67,6 +67,17 @@ class CheckedImage:
 
 
 @dataclass(frozen=True, slots=True)
+class HeaderNumbers:
+    """What a header says of its two forms; the qform as its numbers, in the header's own unit. `pixdim` begins with the handedness."""
+
+    q_code: int
+    s_code: int
+    quatern: tuple[float, float, float]
+    qoffset: tuple[float, float, float]
+    pixdim: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Volume:
     """Values of one image, axes in closest-RAS order, float32; `mri_from_voxel` maps their indices to RAS mm."""
 
@@ -123,6 +134,15 @@ def check_image(
     _check_space(codes[source], expected_space, native_also, where)
     voxel_mm = _check_geometry(forms[source], shape, where)
     return CheckedImage(path, file_sha256(path), shape, forms[source], voxel_mm, source, codes[source], corner_mm, warnings)
+
+
+def header_numbers(image: CheckedImage) -> HeaderNumbers:
+    """Codes and qform numbers of a checked image as its header holds them. Raises ImageError `unreadable_image`."""
+    header = _header(image.path)
+    b, c, d = (float(header[f"quatern_{name}"]) for name in "bcd")
+    x, y, z = (float(header[f"qoffset_{name}"]) for name in "xyz")
+    handedness, i, j, k = (float(number) for number in header["pixdim"][:4])
+    return HeaderNumbers(int(header["qform_code"]), int(header["sform_code"]), (b, c, d), (x, y, z), (handedness, i, j, k))
 
 
 def load_volume(image: CheckedImage) -> Volume:

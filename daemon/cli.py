@@ -119,6 +119,7 @@ def _mount() -> None:
     from daemon.plan_cli import app as plan  # noqa: PLC0415
     from daemon.protocol_cli import app as protocol  # noqa: PLC0415
     from daemon.sign_cli import sign_file  # noqa: PLC0415
+    from daemon.targets_cli import app as targets  # noqa: PLC0415
 
     ledger_people_cli.register(ledger)
     ledger_backup_cli.register(ledger)
@@ -126,6 +127,7 @@ def _mount() -> None:
     app.command()(doctor)
     app.add_typer(ledger, name="ledger", help="The dose record.")
     app.add_typer(plan, name="plan", help="Plans: make, show, verify.")
+    app.add_typer(targets, name="targets", help="Target files of other programs: show, convert.")
     app.add_typer(protocol, name="protocol", help="Protocols and courses: what may be used here, and the exact schedule.")
     for name, text in (
         ("demo", "The whole room in one command, simulated."),

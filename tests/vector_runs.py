@@ -11,17 +11,18 @@ from typing import Any
 from tests.vectors.__main__ import main
 
 DATA = Path(__file__).parent / "data"
+FOLDERS = ("connectivity", "targets")  # kinds whose vectors are a folder of files with `expected.json`
 
 
 def run(kind: str, given: Any) -> tuple[int, list[str]]:
     """Exit status and printed lines; `given` is the file's content, as JSON or as the text itself."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()) as printed:
         path = Path(folder) / "vectors.json"
-        if kind == "connectivity":
-            path = Path(folder) / "maps"
-            shutil.copytree(DATA / "connectivity", path)
+        if kind in FOLDERS:
+            path = Path(folder) / "files"
+            shutil.copytree(DATA / kind, path)
         content = given if isinstance(given, str) else json.dumps(given)
-        (path / "expected.json" if kind == "connectivity" else path).write_text(content, encoding="utf-8")
+        (path / "expected.json" if kind in FOLDERS else path).write_text(content, encoding="utf-8")
         status = main([kind, str(path)])
     return status, printed.getvalue().splitlines()
 

@@ -16,6 +16,7 @@ KINDS = {
     "connectivity": "tests.vectors.connectivity",
     "headpoints": "tests.vectors.headpoints",
     "protocol": "tests.vectors.protocol",
+    "targets": "tests.vectors.targets",
 }
 
 

@@ -130,7 +130,7 @@ class App:
             config.chair.name,
             importlib.metadata.version("atmsd"),
             config.site.timezone,
-            time.time,
+            time.time_ns,
         )
 
     async def _dispatch(self, call: Call) -> Message | Error:

@@ -87,14 +87,13 @@ class Held:
             self._tips.clear()
         self._tips.append((exposed_ns, tip_mm))
         median, self.spread_mm = _median([tip for _, tip in self._tips])
-        is_still = self.spread_mm <= SPREAD_LIMIT_MM
         still_mm = self.spread_mm
         while not still_mm <= SPREAD_LIMIT_MM and len(self._tips) > 1:
             del self._tips[: max(1, len(self._tips) // 8)]
-            _, still_mm = _median([tip for _, tip in self._tips])
-        if not is_still or exposed_ns - self._tips[0][0] < HOLD_NS:
+            median, still_mm = _median([tip for _, tip in self._tips])
+        if exposed_ns - self._tips[0][0] < HOLD_NS:
             return None
-        touch = Touch(tip_in_head_mm=median, spread_mm=self.spread_mm, frames=len(self._tips))
+        touch = Touch(tip_in_head_mm=median, spread_mm=still_mm, frames=len(self._tips))
         self._tips = [(at_ns, tip) for at_ns, tip in self._tips if exposed_ns - at_ns < HOLD_NS]
         return touch if touch.frames >= MIN_FRAMES else None
 

@@ -20,8 +20,6 @@ Row = tuple[float, float, float, float]
 Matrix = tuple[Row, Row, Row, Row]
 GENESIS = "0" * 64
 
-FLOAT_NS = 1_000  # what a moment in seconds, as a float, cannot tell
-
 
 class StoreTrouble(Exception):
     """The day's file cannot be written: what, where, what to do."""
@@ -138,12 +136,12 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 class RegistrationStore:
     """The day's file in the chair's state folder; `path_of` gives it by the day's date."""
 
-    def __init__(self, path_of: Callable[[str], Path], chair: str, version: str, timezone: str, utc_s: Callable[[], float]) -> None:
+    def __init__(self, path_of: Callable[[str], Path], chair: str, version: str, timezone: str, utc_ns: Callable[[], int]) -> None:
         self._path_of, self._chair, self._version = path_of, chair, version
-        self._zone, self._utc_s = zoneinfo.ZoneInfo(timezone), utc_s
+        self._zone, self._utc_ns = zoneinfo.ZoneInfo(timezone), utc_ns
 
     def _now(self) -> datetime.datetime:
-        return datetime.datetime.fromtimestamp(self._utc_s(), self._zone)
+        return datetime.datetime.fromtimestamp(self._utc_ns() / 1e9, self._zone)
 
     def _path(self) -> Path:
         return self._path_of(self._now().date().isoformat())
@@ -188,7 +186,7 @@ class RegistrationStore:
                     standing = None
                 case Touched() | Swept() if line.head != head:
                     standing = None
-        now_ns = round(self._utc_s() * 1e9) + FLOAT_NS
+        now_ns = self._utc_ns()
         return standing if standing is not None and standing.accepted_utc_ns <= now_ns < standing.expires_utc_ns else None
 
 

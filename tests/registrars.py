@@ -71,7 +71,7 @@ class Chair:
 
     def restart(self) -> None:
         at = str(self.folder / "registration-{}.jsonl")
-        store = RegistrationStore(lambda day: Path(at.format(day)), "chair", "1.0", "Etc/UTC", lambda: self.times.utc_ns / 1e9)
+        store = RegistrationStore(lambda day: Path(at.format(day)), "chair", "1.0", "Etc/UTC", lambda: self.times.utc_ns)
         clock = Clock(lambda: self.times.mono_ns, lambda: self.times.utc_ns)
         self.registrar = Registrar(self._config, self.tools, store, lambda: None, clock)
 
@@ -89,8 +89,8 @@ class Chair:
         true: FloatArray = (self.slip @ np.linalg.inv(TRUE_MRI_FROM_HEAD) @ np.append(in_mri_mm, 1.0))[:3]
         return true
 
-    def show(self, tip_in_head_mm: Any) -> None:
-        """One frame with the tip there."""
+    def show(self, tip_in_head_mm: Any, age_ns: int = 10_000_000) -> None:
+        """One frame with the tip there, exposed so long ago."""
         self.times.pass_(FRAME_NS)
         self.frame_no += 1
         turn = rotation_from_vector((0.2, 0.1, 0.0))
@@ -105,7 +105,7 @@ class Chair:
         news = FrameNews(
             frame_number=self.frame_no,
             received_ns=self.times.mono_ns,
-            exposed_ns=self.times.mono_ns - 10_000_000,
+            exposed_ns=self.times.mono_ns - age_ns,
             tools=cast(tuple[ToolSample, ...], tools),
             error=None,
             coil_in_mri_mm=None,

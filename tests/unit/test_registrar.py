@@ -100,6 +100,25 @@ async def test_a_key_takes_the_next_landmark_at_once(chair: Chair) -> None:
 
 
 @on_the_loop
+async def test_frames_that_waited_are_neither_touched_nor_swept(chair: Chair) -> None:
+    place = chair.in_head(marked()["NAS"])
+    task = asyncio.ensure_future(chair.registrar.touch("NAS", at_once=False))
+    for _ in range(90):
+        await asyncio.sleep(0)
+        chair.show(place, age_ns=300_000_000)
+    assert not task.done()
+    for _ in range(90):
+        await asyncio.sleep(0)
+        chair.show(place)
+    assert not isinstance(await task, str)
+    while chair.registrar.missing:
+        await chair.touch(None)
+    chair.registrar.start_sweep()
+    chair.show(place, age_ns=300_000_000)
+    assert registration_body(chair.registrar).rejected == {"old_frame": 1}
+
+
+@on_the_loop
 async def test_a_landmark_is_retaken_and_a_touch_taken_back(chair: Chair) -> None:
     for _ in range(4):
         await chair.touch(None)

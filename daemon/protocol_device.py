@@ -6,6 +6,7 @@ from daemon.config import Config
 from daemon.devices import make_stimulator
 from daemon.protocol_timing import Timing
 from daemon.purpose import Pacing
+from daemon.stimulator_section import TriggerBoxSection
 from drivers.values import TrainSettings
 
 # Measured on a busy host: a start is late by 20 to 40 ms once in a hundred, a tenth of the period of 5 Hz.
@@ -32,8 +33,9 @@ def device_reasons(timing: Timing, settings: TrainSettings, config: Config) -> t
 
 
 def pacing_of(timing: Timing, config: Config) -> Pacing:
-    """Who times the bursts. Single pulses are never asked for one by one: they follow too closely for a host."""
-    return Pacing.TRAIN if timing.is_plain else config.stimulator.pacing
+    """Who times the bursts. Single pulses are asked for one by one only where no device can time them."""
+    unit = config.stimulator
+    return Pacing.TRAIN if timing.is_plain and not isinstance(unit, TriggerBoxSection) else unit.pacing
 
 
 def _timing_reasons(timing: Timing, least_gap_s: float, config: Config) -> list[str]:

@@ -77,8 +77,12 @@ class TriggerBoxSection(StimulatorUnit, frozen=True, kw_only=True, tag_field="ki
     receipt_stream: str | None = None
     trigger_stream: str = "atmsd.trigger"
     unconfirmed_signed_by: str | None = None
-    pacing: ClassVar[Pacing] = Pacing.TRAIN
     kind: ClassVar[str] = "lsl"
+
+    @property
+    def pacing(self) -> Pacing:
+        """A box that does not time trains is asked for each burst or pulse."""
+        return Pacing.TRAIN if self.model == "train" else Pacing.BURST
 
     @property
     def port(self) -> Path:

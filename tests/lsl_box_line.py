@@ -116,6 +116,11 @@ class BoxLine:
         """Lines that come to the driver from elsewhere."""
         self._back += lines
 
+    def back(self) -> list[str]:
+        """What the bridge itself has answered since it was last asked."""
+        lines, self._back = self._back, []
+        return lines
+
     def step(self, limit_ns: int) -> None:
         """Go to the next moment at which anything happens, `limit_ns` at most."""
         if self.daemon_beats:

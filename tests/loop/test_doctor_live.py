@@ -37,10 +37,12 @@ class Room:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder, self._stack = folder, stack
+        self._software = "9.0"
 
     def start(self, model: str, *, software: str = "9.0", unlock: str | None = MADE_UP_UNLOCK) -> MagVentureSim | MagstimSim:
         truth = self._stack.enter_context(TruthLog(self.folder / "truth.jsonl"))
         pty = self._stack.enter_context(PtyPort(self.folder / "stimulator"))
+        self._software = software
         simulator: MagVentureSim | MagstimSim
         if model in MAGVENTURE:
             simulator = MagVentureSim(pty, truth, model=model)
@@ -51,8 +53,10 @@ class Room:
         return simulator
 
     def examined(self, model: str) -> dict[str, list[Check]]:
-        """What doctor says of the chair whose file names that model, by topic."""
-        return by_topic(examine(chair_file(self.folder, model=model), World()))
+        """What doctor says of the chair whose file names that model, and the software that was started, by topic."""
+        file = chair_file(self.folder, model=model)
+        file.write_text(file.read_text().replace("software = 9", f"software = {self._software.partition('.')[0]}"))
+        return by_topic(examine(file, World()))
 
     def write(self, *commands: Command) -> None:
         """As a host that has died since."""

@@ -300,8 +300,7 @@ def test_of_two_statuses_in_the_wrong_order_the_newer_one_stands() -> None:
     armed = last_status(line)
     line.box.press_stop(line.now_ns)
     _, disarmed = line.box.take(line.now_ns)[-1]
-    line.say(disarmed, encode(armed))
-    line.run(1)
+    line.take(line.driver.feed(f"{disarmed}\n{encode(armed)}\n".encode("ascii"), line.now_ns))
     assert line.driver.report.enabled is False
 
 

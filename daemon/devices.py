@@ -33,16 +33,15 @@ def make_tracker(config: Config) -> Tracker:
             way=None if section.mode == "auto" else Way(section.mode),
             serial=SerialWish(baud=section.baud, handshake=section.handshake) if section.endpoint.startswith("serial:") else None,
         )
-    names = {name: section.tools[name] for name in ("head", "pointer", "coil")}
     if isinstance(section, LslSection):
         return LslTracker(
             section.stream,
-            names,
+            section.names,
             stated_rms_mm=section.stated_rms_mm,
             least_confidence=section.least_confidence,
             frame_hz=section.frame_hz,
         )
-    return IgtlTracker(names, frame_hz=section.frame_hz or 0.0, stated_rms_mm=section.stated_rms_mm, where=section.endpoint)
+    return IgtlTracker(section.names, frame_hz=section.frame_hz or 0.0, stated_rms_mm=section.stated_rms_mm, where=section.endpoint)
 
 
 def make_tracker_link(config: Config) -> TrackerLink:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from daemon.sections import Section
 
 TOOLS = ("head", "pointer", "coil")
+PLATE = "plate"  # the calibration plate's own tool, where the site has one
 LONGEST_LATENCY_MS = 90.0  # a pose is fresh for 100 ms: a source that is later could never be aimed by
 DEVICE_NAME_BYTES = 20  # of an OpenIGTLink header
 TCP = re.compile(r"tcp://[^:/]+:\d+")
@@ -23,15 +24,21 @@ class Tracker(Section, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class Streaming(Tracker, frozen=True, kw_only=True):
-    """`tools`: head, pointer and coil -> the name that the source gives each. `worst_latency_ms`: from exposure to the source's stamp,
-    or to the arrival of a message, whichever the pose's age is counted from; it is inside every age. `stated_rms_mm`: the source tells
-    no residual, so what the site has measured stands for it.
+    """`tools`: head, pointer, coil and, if there is one, plate -> the name that the source gives each.
+
+    `worst_latency_ms`: from exposure to the source's stamp, or to the arrival of a message, whichever the pose's age is counted from; it
+    is inside every age. `stated_rms_mm`: the source tells no residual, so what the site has measured stands for it.
     """
 
     tools: dict[str, str]
     worst_latency_ms: float
     stated_rms_mm: float
     frame_hz: float | None = None
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The same in the order in which frames report them."""
+        return {tool: self.tools[tool] for tool in (*TOOLS, PLATE) if tool in self.tools}
 
 
 class LslTracker(Streaming, frozen=True, kw_only=True, tag="lsl"):
@@ -63,7 +70,8 @@ def stream_faults(tracker: LslTracker | IgtlTracker) -> list[str]:
 
 def _tool_faults(tools: Mapping[str, str]) -> list[str]:
     faults = [f"[tracker.tools].{tool}: missing; write the name that the source gives it" for tool in TOOLS if not tools.get(tool)]
-    faults += [f"[tracker.tools].{tool}: no such tool; there are {', '.join(TOOLS)}" for tool in tools if tool not in TOOLS]
+    known = (*TOOLS, PLATE)
+    faults += [f"[tracker.tools].{tool}: no such tool; there are {', '.join(known)}" for tool in tools if tool not in known]
     if len(set(tools.values())) != len(tools):
         faults.append("[tracker.tools]: two tools of one name")
     return faults

@@ -63,6 +63,12 @@ def test_streams_need_no_tool_definitions_and_a_camera_does(tmp_path: Path) -> N
     ]
 
 
+def test_a_calibration_plate_may_be_named_and_comes_last(tmp_path: Path) -> None:
+    section = chair(tmp_path, LSL.replace('head = "Head"\n', 'plate = "Plate"\nhead = "Head"\n')).tracker
+    assert isinstance(section, LslTracker)
+    assert list(section.names) == ["head", "pointer", "coil", "plate"]
+
+
 def test_only_a_tracker_of_this_machine_can_be_our_simulator(tmp_path: Path) -> None:
     assert tracker_is_here(chair(tmp_path / "a", LSL))
     assert not tracker_is_here(chair(tmp_path / "b", IGTL))

@@ -142,8 +142,11 @@ class Pump:
         return self.after(self.driver.connected, Secured)
 
     def make_ready(self, settings: TrainSettings) -> None:
+        """The box's receipt stream may come a while after its statuses: prepared again until it is there."""
         self.connect()
-        assert self.after(lambda now_ns: self.driver.prepare(settings, now_ns), Prepared).mismatches == ()
+        deadline = time.monotonic() + DEADLINE_S
+        while mismatches := self.after(lambda now_ns: self.driver.prepare(settings, now_ns), Prepared).mismatches:
+            assert time.monotonic() < deadline, mismatches
         self.driver.may_keep_alive(time.monotonic_ns() + BEAT_NS)
         self.after(self.driver.enable, Ready)
 

@@ -5,7 +5,7 @@ A `Talk` feeds one reader and decodes what comes out of it, as driver and simula
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from drivers import magventure_command_wire, magventure_wire, ndi_pose_wire, ndi_setup_wire, ndi_wire
 from drivers.magstim_command_wire import BadCommand, Heard, UnknownLetter, encode_command
@@ -25,6 +25,7 @@ from tests.contract.stimulator_models import MODELS
 from tests.ndi_virtual import VirtualRoom
 
 Codecs = dict[str, tuple[Callable[[], "Talk"], Sequence[bytes]]]  # by name: a new talk, and the valid frames of a session
+Said = TypeVar("Said", str, bytes)
 SESSION_MS = 3000
 NDI_S = 2.0
 
@@ -131,15 +132,18 @@ class NdiReplies:
         return []
 
     def _decode(self, reply: ndi_wire.Reply) -> None:
-        if isinstance(reply, ndi_wire.BinaryReply):
-            self._try(lambda: ndi_pose_wire.decode_bx(reply.body))
-            return
-        for decode in self.TEXTS:
-            self._try(lambda decode=decode: decode(reply.text))  # type: ignore[misc]  # mypy cannot infer a lambda's default
+        match reply:
+            case ndi_wire.StreamedReply(reply=inner):
+                self._decode(inner)
+            case ndi_wire.BinaryReply(body=body):
+                self._try(ndi_pose_wire.decode_bx, body)
+            case ndi_wire.TextReply(text=text):
+                for decode in self.TEXTS:
+                    self._try(decode, text)
 
-    def _try(self, decode: Callable[[], object]) -> None:
+    def _try(self, decode: Callable[[Said], object], said: Said) -> None:
         try:
-            decode()
+            decode(said)
         except WireError:
             self.refused += 1
 

@@ -76,6 +76,8 @@ class GatedRoom(VirtualRoom):
                 target_in_mri_mm=(x, y, z + 15.0),
                 limits=TargetLimits(),
                 registration_expires_ns=FAR_NS,
+                check_expires_ns=FAR_NS,
+                reference_holds=True,
             )
         )
         model, way, serial = LINES[line]
@@ -118,6 +120,8 @@ class GatedRoom(VirtualRoom):
             flagged=aiming.flagged,
             max_fit_rms_mm=0.35,
             registration_expires_ns=FAR_NS,
+            check_expires_ns=FAR_NS,
+            reference_holds=True,
             calibration_expires_ns=FAR_NS,
             on_target=aiming.on_target,
         )

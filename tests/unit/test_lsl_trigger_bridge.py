@@ -361,3 +361,26 @@ def test_receipts_of_a_box_that_has_started_anew_count_from_one_again() -> None:
     line.fire()
     line.run(500)
     assert line.asked == line.pulses == 2 * TRAIN.pulses
+
+
+def test_a_fire_that_the_box_refuses_is_a_fault_in_its_words() -> None:
+    line = BoxLine(makes="burst", model="train")
+    line.make_ready(THETA)
+    line.take(line.driver.start_train(line.now_ns))
+    assert_off_with(line, "the box refuses: one at a time")
+    assert line.pulses == 0
+
+
+def test_a_box_that_stops_counting_while_it_is_armed_is_disarmed() -> None:
+    line = ready()
+    line.faults.no_count = True
+    assert_off_with(line, "pulses given: not reported")
+
+
+def test_a_foot_switch_in_the_midst_of_a_train_of_ours_is_nobody_s_and_ends_it() -> None:
+    line = ready()
+    line.start()
+    line.within(1000, lambda: line.pulses == 4)
+    line.box.foot_switch(line.now_ns)
+    assert_off_with(line, "nobody here asked for")
+    assert (line.asked, line.unasked) == (4, 1)

@@ -180,7 +180,7 @@ def test_a_quality_check_measures_the_bench_as_it_is_and_passes(bench: Bench) ->
     report = next(event["report"] for event in events if event["event"] == "report")
     assert (code, report["verdict"]) == (0, "passed"), report
     values = {(item["name"], item["subject"]): item["value"] for item in report["items"]}
-    assert all(0.06 < values["jitter", tool] < 0.10 for tool in ("head", "pointer", "coil"))
+    assert all(0.02 < values["jitter", tool] < 0.10 for tool in ("head", "pointer", "coil"))
     assert values["distance", "simulated block"] < 0.6
     assert json.loads((out / "report.json").read_text()) == report
     assert "VERDICT: PASSED" in (out / "report.txt").read_text()

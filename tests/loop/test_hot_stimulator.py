@@ -172,6 +172,7 @@ def test_a_train_started_at_the_panel_while_armed_is_stopped_and_every_pulse_of_
 def test_pulses_fired_at_the_panel_at_rest_are_counted_too(rig: HotRig) -> None:
     since_ns = time.monotonic_ns()
     rig.room.stimulator.panel_enable()
+    rig.room.wait("the charge", lambda: any(charge.enabled and charge.at_ns > since_ns for charge in rig.room.truth.charges))
     rig.room.stimulator.panel_fire()
     assert_confirmed_off(rig, since_ns)
     stray = rig.wait_for(ipc.Ungranted)

@@ -34,6 +34,10 @@ class BurstClock:
         self.asked += 1
         self.next_ns = now_ns + self._period_ns
 
+    def left(self, at_ns: int) -> None:
+        """The command of the newest burst has left: the next one is counted from here, not from when it was decided."""
+        self.next_ns = max(self.next_ns, at_ns + self._period_ns)
+
     @property
     def latest_end_ns(self) -> int:
         """When the train ends if nothing else is late."""

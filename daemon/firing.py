@@ -85,6 +85,7 @@ class Firing:
         self.train: Train | None = None
         self.last_pulse_ns: int | None = None
         self._device_wake_ns = 0
+        self.burst_is_leaving = False  # a burst was asked for in this turn; `left` wants to know when its bytes went
         self._pace_ns: int | None = None  # when the next burst of a train that the host paces is looked at
         self._test_until_ns = 0
         self._test_passed = False  # until the driver has taken back the fault that the passed test is to it
@@ -240,6 +241,7 @@ class Firing:
         self._facts.append(TrainStarted(grant_no=grant.grant_no, train=grant.train, at_ns=now_ns))
         if grant.pacing is Pacing.BURST:
             self.train.clock = BurstClock(grant.settings, now_ns)
+            self.burst_is_leaving = True
             self._absorb(self.driver.start_burst(now_ns), now_ns)
         else:
             self._absorb(self.driver.start_train(now_ns), now_ns)
@@ -255,8 +257,17 @@ class Firing:
             return
         if clock.is_due(now_ns) and not vetoes(view, now_ns, BURST_RULES):
             clock.ask(now_ns)
+            self.burst_is_leaving = True
             self._absorb(self.driver.start_burst(now_ns), now_ns)
         self._pace_ns = max(clock.next_ns, now_ns + LOOK_AGAIN_NS)
+
+    def left(self, now_ns: int) -> None:
+        """The bytes of this turn were written."""
+        self.burst_is_leaving = False
+        clock = None if self.train is None else self.train.clock
+        if clock is not None:
+            clock.left(now_ns)
+            self._pace_ns = clock.next_ns
 
     # ---- receipts ----
 

@@ -115,6 +115,8 @@ class Hot:
             self.firing.driver.may_keep_alive(self._beat.made_ns + BEAT_RUN_NS)
         self.firing.tick(view, now_ns)
         self._facts += self.stimulator.write(now_ns)
+        if self.firing.burst_is_leaving:
+            self.firing.left(time.monotonic_ns())
         self.places.follow(self.firing.train)
         self._facts += self.places.placed(now_ns)
         self._publish(frames, view, now_ns)

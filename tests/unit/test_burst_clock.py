@@ -50,6 +50,14 @@ def test_what_a_late_burst_took_is_not_made_up() -> None:
     assert clock.latest_end_ns == asked[2] + 8 * PERIOD_NS
 
 
+def test_the_next_burst_is_counted_from_when_the_command_left_and_not_from_when_it_was_decided() -> None:
+    clock = BurstClock(SETTINGS, S)
+    clock.left(S + 2 * MS)
+    assert clock.next_ns == S + 2 * MS + PERIOD_NS
+    clock.left(S + MS)
+    assert clock.next_ns == S + 2 * MS + PERIOD_NS
+
+
 @given(st.lists(st.integers(min_value=-50, max_value=2000), max_size=60))
 def test_bursts_are_never_closer_than_planned_and_never_more_than_planned(lateness_ms: list[int]) -> None:
     clock, asked = played(lateness_ms)

@@ -126,3 +126,14 @@ def test_the_loop_wakes_for_the_next_burst_and_not_at_every_instant_while_one_ma
     bench.changes["coil_seen"] = False
     bench.turn(start_ns + PERIOD_NS - bench.now_ns)
     assert bench.firing.wake_ns == bench.now_ns + MS
+
+
+def test_a_burst_whose_bytes_left_late_moves_the_next_one(bench: Bench) -> None:
+    assert bench.firing.burst_is_leaving
+    bench.firing.left(bench.now_ns + 3 * MS)
+    assert not bench.firing.burst_is_leaving
+    bench.fires(20 * MS)
+    bench.turn(180 * MS)
+    assert asked(bench) == 0
+    bench.turn(3 * MS)
+    assert asked(bench) == 1
